@@ -1,0 +1,70 @@
+"""Settings of DE-SD: sizes and training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from emovoca_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class DesdSizes:
+    """Channels and codes of the three networks."""
+
+    encoder: tuple[int, ...] = (16, 32, 64, 128)
+    """Channels after every encoder level."""
+    decoder: tuple[int, ...] = (64, 32, 32, 16)
+    """Channels after every decoder level; the last convolution to x, y, z comes on top."""
+    latent: int = 256
+    """Numbers in the code of each encoder."""
+
+    def __post_init__(self) -> None:
+        if not self.encoder or len(self.encoder) != len(self.decoder) or min(*self.encoder, *self.decoder, self.latent) < 1:
+            raise UsageError(
+                f"encoder {list(self.encoder)} and decoder {list(self.decoder)} need as many entries as the mesh has coarser levels, "
+                f"and with latent {self.latent} all must be 1 or more"
+            )
+
+
+PRESETS = {"paper": DesdSizes(), "small": DesdSizes(encoder=(8, 16, 32, 64), decoder=(32, 16, 16, 16), latent=256)}
+"""paper: the sizes of the authors' release. small: half the channels, a quarter of the work."""
+
+
+@dataclass(frozen=True)
+class DesdConfig:
+    """How to train DE-SD (paper section 3.2.1)."""
+
+    sizes: DesdSizes = field(default_factory=DesdSizes)
+    symmetric: bool = True
+    """Start both halves of the decoder's first matrix equal; training on doubled codes never tells them apart."""
+    steps: int = 6000
+    """Optimiser steps; talk and expression batches alternate, so half of them each."""
+    batch: int = 16
+    """Frames a step."""
+    lr: float = 1e-3
+    """Peak learning rate of Adam."""
+    warmup: int = 100
+    """Steps of linear warm-up before the cosine decay to zero."""
+    seed: int = 0
+    """Seed of the first weights and of the order of frames."""
+    checkpoint_every: int = 1000
+    """Steps between states that a stopped run can continue from."""
+    log_every: int = 25
+    """Steps between lines of the log."""
+    storage: Literal["float16", "float32"] = "float32"
+    """Number format of the saved weights; they are used as float32."""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.checkpoint_every, self.log_every) < 1 or self.warmup < 0 or not self.lr > 0:
+            raise UsageError(
+                f"steps {self.steps}, batch {self.batch}, checkpoint_every {self.checkpoint_every} and log_every {self.log_every} must be 1 or more, "
+                f"warmup {self.warmup} 0 or more, lr {self.lr} above 0"
+            )
+
+
+def preset(name: str) -> DesdConfig:
+    """Give the settings of a named size. Raises UsageError for an unknown name."""
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset {name!r}; choose {' or '.join(PRESETS)}")
+    return DesdConfig(sizes=PRESETS[name])

@@ -1,0 +1,55 @@
+"""Loss terms of the generators, each a named function. Masks mark the real frames of padded batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from emovoca_cli.config.generators import S2LConfig
+from emovoca_cli.constants import INNER_LIP_PAIRS
+
+MOUTH = slice(48, 68)
+"""Landmarks of the mouth."""
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of values (B,T,...) over the frames that mask (B,T) marks with 1."""
+    per_frame = values.flatten(2).mean(2) if values.ndim > 2 else values  # (B,T)
+    return (per_frame * mask).sum() / mask.sum().clamp_min(1)
+
+
+def distance(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Euclidean distance over the last axis; (...,3) and (...,3) to (...)."""
+    return torch.linalg.vector_norm(predicted - truth, dim=-1)
+
+
+def lip_gap(landmarks: Tensor) -> Tensor:
+    """Mean distance of the inner lips' pairs: landmarks (...,68,3) in metres to (...) in metres, differentiable at zero."""
+    upper, lower = zip(*INNER_LIP_PAIRS, strict=True)
+    apart = landmarks[..., list(upper), :] - landmarks[..., list(lower), :]
+    return (apart.square().sum(-1) + 1e-12).sqrt().mean(-1)
+
+
+def landmark_loss(predicted: Tensor, truth: Tensor, mask: Tensor, rest: Tensor, scale: Tensor, config: S2LConfig) -> dict[str, Tensor]:
+    """Terms of E-S2L's loss and their weighted sum "loss", in units of `scale`.
+
+    predicted, truth (B,T,68,3) displacements, mask (B,T), rest (B,68,3) the subjects' landmarks at rest, all in metres.
+    "position" is the average L2 of the paper; the mouth's extra weight and the velocity are the release's; "gap" is ours.
+    """
+    apart = distance(predicted, truth) / scale
+    both = mask[:, 1:] * mask[:, :-1]
+    steps = distance(predicted.diff(dim=1), truth.diff(dim=1)) / scale
+    gaps = (lip_gap(rest[:, None] + predicted) - lip_gap(rest[:, None] + truth)).abs() / scale
+    terms = {
+        "position": masked_mean(apart, mask),
+        "mouth": masked_mean(apart[..., MOUTH], mask),
+        "velocity": masked_mean(steps, both),
+        "gap": masked_mean(gaps, mask),
+    }
+    loss = (
+        terms["position"]
+        + config.mouth_weight * terms["mouth"]
+        + config.velocity_weight * terms["velocity"]
+        + config.gap_weight * terms["gap"]
+    )
+    return {"loss": loss, **terms}

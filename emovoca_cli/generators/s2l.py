@@ -1,0 +1,71 @@
+"""E-S2L: speech and emotion in, the motion of 68 landmarks out (paper section 4.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from emovoca_cli.config.generators import S2LConfig
+from emovoca_cli.constants import INTENSITIES, LANDMARKS
+
+KERNEL = 5
+"""Frames that a convolution of the front sees."""
+
+
+class ES2L(nn.Module):
+    """Bidirectional LSTM from speech features and two embedded one-hots to landmark displacements.
+
+    The embeddings have no bias, so that two zero vectors add nothing: that is neutral speech. The output starts at zero, a face at rest.
+    """
+
+    scale: Tensor
+
+    def __init__(self, config: S2LConfig, *, speech_channels: int, emotions: int) -> None:
+        super().__init__()
+        width = config.speech_dim
+        self.register_buffer("scale", torch.ones(()))
+        self.speech = nn.Linear(speech_channels, width)
+        self.front = nn.ModuleList(nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2) for _ in range(config.front_layers))
+        self.dropout = nn.Dropout(config.dropout if config.front_layers else 0.0)
+        self.emotion = nn.Linear(emotions, config.embedding, bias=False)
+        self.intensity = nn.Linear(len(INTENSITIES), config.embedding, bias=False)
+        self.lstm = nn.LSTM(
+            width + 2 * config.embedding,
+            config.hidden,
+            config.layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
+        self.output = nn.Linear(2 * config.hidden, 3 * LANDMARKS)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, speech: Tensor, emotion: Tensor, intensity: Tensor, *, lengths: Tensor | None = None) -> Tensor:
+        """Landmark displacements (B,T,68,3) in metres.
+
+        speech (B,T,C), emotion (B,T,K) and intensity (B,T,3): vectors over time, one-hot or in between (section 4.5);
+        lengths (B,) on the CPU: frames that are real in each row. What stands behind them changes nothing, and comes out as zero.
+        """
+        frames = speech.shape[1]
+        mask = None
+        if lengths is not None and int(lengths.min()) < frames:
+            mask = (torch.arange(frames)[None] < lengths[:, None]).to(speech)[..., None]  # (B,T,1)
+        hidden = _masked(self.speech(speech), mask)
+        for layer in self.front:
+            # residual, so that depth costs the features nothing; padding stays zero, as beyond the ends of a full row
+            update = layer(hidden.transpose(1, 2)).transpose(1, 2)
+            hidden = _masked(hidden + self.dropout(nn.functional.gelu(update)), mask)
+        joined = torch.cat([hidden, self.emotion(emotion), self.intensity(intensity)], dim=2)
+        if mask is None or lengths is None:
+            states, _ = self.lstm(joined)
+        else:
+            packed = pack_padded_sequence(joined, lengths, batch_first=True, enforce_sorted=False)
+            states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=frames)
+        moved = _masked(self.output(states), mask) * self.scale
+        return moved.unflatten(2, (LANDMARKS, 3))  # (B,T,204) to (B,T,68,3)
+
+
+def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
+    return values if mask is None else values * mask
