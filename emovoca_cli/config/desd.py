@@ -22,8 +22,8 @@ class DesdSizes:
     def __post_init__(self) -> None:
         if not self.encoder or len(self.encoder) != len(self.decoder) or min(*self.encoder, *self.decoder, self.latent) < 1:
             raise UsageError(
-                f"encoder {list(self.encoder)} and decoder {list(self.decoder)} need as many entries as the mesh has coarser levels, "
-                f"and with latent {self.latent} all must be 1 or more"
+                f"encoder {list(self.encoder)} and decoder {list(self.decoder)} need as many entries as the mesh has coarser "
+                f"levels, and with latent {self.latent} all must be 1 or more"
             )
 
 
@@ -58,8 +58,8 @@ class DesdConfig:
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.checkpoint_every, self.log_every) < 1 or self.warmup < 0 or not self.lr > 0:
             raise UsageError(
-                f"steps {self.steps}, batch {self.batch}, checkpoint_every {self.checkpoint_every} and log_every {self.log_every} must be 1 or more, "
-                f"warmup {self.warmup} 0 or more, lr {self.lr} above 0"
+                f"steps {self.steps}, batch {self.batch}, checkpoint_every {self.checkpoint_every} and log_every {self.log_every} "
+                f"must be 1 or more, warmup {self.warmup} 0 or more, lr {self.lr} above 0"
             )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 from emovoca_cli.errors import UsageError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class S2LConfig:
     """E-S2L: network, loss, data and schedule. Weights of the loss terms multiply errors in units of the landmarks' RMS."""
 
@@ -36,110 +36,121 @@ class S2LConfig:
     """Emotional versions of a talking clip that are decoded for training, besides the neutral one."""
     copies: int = 5
     """Augmented recordings kept per talking clip, besides the clean one; 0 also turns the on-the-fly augmentation off."""
+    validation_sequences: int = 16
+    """Sequences of the validation identities that are scored at every checkpoint, half of them neutral."""
     crop_seconds: float = 3.0
     """Length of a training crop."""
-    batch_size: int = 16
-    """Crops a step."""
-    steps: int = 2500
+    steps: int = 1500
     """Optimiser steps."""
-    learning_rate: float = 2.5e-3
-    """Peak of AdamW's schedule."""
-    weight_decay: float = 0.01
-    """AdamW's weight decay."""
+    batch: int = 16
+    """Crops a step."""
+    lr: float = 2.5e-3
+    """Peak learning rate of Adam."""
+    warmup: int = 100
+    """Steps of linear warm-up before the cosine decay to zero."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
     seed: int = 0
     """Seed of weights, augmentation, crops and the choice of conditions."""
+    checkpoint_every: int = 250
+    """Steps between states that a stopped run can continue from."""
+    log_every: int = 25
+    """Steps between lines of the log."""
+    storage: Literal["float16", "float32"] = "float32"
+    """Number format of the saved weights; they are used as float32."""
 
     def __post_init__(self) -> None:
-        _positive(self, "speech_dim", "embedding", "hidden", "layers", "crop_seconds", "batch_size", "steps", "learning_rate")
-        _not_negative(self, "front_layers", "mouth_weight", "velocity_weight", "gap_weight", "conditions_per_clip", "copies")
+        _above_zero(
+            self, "speech_dim", "embedding", "hidden", "layers", "crop_seconds", "steps", "batch", "lr", "clip", "checkpoint_every",
+            "log_every", "validation_sequences",
+        )  # fmt: skip
+        _not_negative(
+            self, "front_layers", "mouth_weight", "velocity_weight", "gap_weight", "conditions_per_clip", "copies", "warmup"
+        )
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout is {self.dropout}, it has to be at least 0 and under 1")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class S2DConfig:
     """S2D: network, data and schedule."""
 
-    filters: tuple[int, ...] = (128, 64, 32, 32, 16, 3)
+    filters: tuple[int, ...] = (64, 32, 16, 16, 16, 3)
     """Channels of the spiral decoder, from the coarsest level to the mesh; the last two convolutions are both at the finest level."""
     frames: int = 20_000
-    """Training frames drawn over sequences and emotions; they are decoded once."""
-    validation_frames: int = 500
-    """Frames of the validation identities for the report."""
+    """Training frames drawn over sequences and emotions; they are decoded once and kept in memory (30 kB each at 5,000 vertices)."""
+    validation_frames: int = 256
+    """Frames of the validation identities that are scored at every checkpoint."""
     input_noise: float = 0.0
     """Deviation (in units of the landmarks' RMS) of noise on the input, so that imperfect landmarks are taken well."""
-    batch_size: int = 32
-    """Frames a step."""
     steps: int = 3000
     """Optimiser steps."""
-    learning_rate: float = 2e-3
-    """Peak of AdamW's schedule."""
-    weight_decay: float = 0.0
-    """AdamW's weight decay."""
+    batch: int = 16
+    """Frames a step."""
+    lr: float = 2e-3
+    """Peak learning rate of Adam."""
+    warmup: int = 100
+    """Steps of linear warm-up before the cosine decay to zero."""
     seed: int = 0
     """Seed of weights, the choice of frames and their order."""
+    checkpoint_every: int = 500
+    """Steps between states that a stopped run can continue from."""
+    log_every: int = 25
+    """Steps between lines of the log."""
+    storage: Literal["float16", "float32"] = "float32"
+    """Number format of the saved weights; they are used as float32."""
 
     def __post_init__(self) -> None:
-        _positive(self, "frames", "validation_frames", "batch_size", "steps", "learning_rate")
-        _not_negative(self, "input_noise", "weight_decay")
+        _above_zero(self, "frames", "validation_frames", "steps", "batch", "lr", "checkpoint_every", "log_every")
+        _not_negative(self, "input_noise", "warmup")
         if len(self.filters) < 3 or self.filters[-1] != 3 or min(self.filters) < 1:
-            raise UsageError(f"filters are {self.filters}; give at least three counts, the last one 3")
+            raise UsageError(f"filters are {list(self.filters)}; give at least three counts, the last one 3")
 
 
-S2L_PRESETS: dict[str, dict[str, Any]] = {
-    "demo": {},
-    "paper": {
-        "encoder": "wav2vec2",
-        "speech_dim": 64,
-        "front_layers": 0,
-        "hidden": 32,
-        "layers": 7,
-        "mouth_weight": 0.0,
-        "velocity_weight": 0.0,
-        "gap_weight": 0.0,
-        "copies": 0,
-        "learning_rate": 1e-4,
-    },
-    "tiny": {"speech_dim": 16, "hidden": 16, "embedding": 8, "copies": 1, "batch_size": 2, "steps": 4, "crop_seconds": 1.0},
+S2L_PRESETS = {
+    "demo": S2LConfig(),
+    "paper": S2LConfig(
+        encoder="wav2vec2", speech_dim=64, front_layers=0, hidden=32, layers=7, mouth_weight=0.0, velocity_weight=0.0, gap_weight=0.0,
+        copies=0, lr=1e-4, steps=20_000,
+    ),
+    "tiny": S2LConfig(
+        speech_dim=16, embedding=8, hidden=16, conditions_per_clip=1, copies=1, validation_sequences=2, crop_seconds=1.0, steps=4, batch=2,
+        warmup=1, checkpoint_every=2, log_every=1,
+    ),
+}  # fmt: skip
+"""demo: what ships. paper: section 4.2 with the release's LSTM and the plain average L2. tiny: for tests."""
+
+S2D_PRESETS = {
+    "demo": S2DConfig(),
+    "paper": S2DConfig(filters=(128, 64, 32, 32, 16, 3), batch=64, lr=1e-4, steps=20_000),
+    "tiny": S2DConfig(
+        filters=(8, 8, 8, 8, 4, 3), frames=24, validation_frames=8, steps=4, batch=4, warmup=1, checkpoint_every=2, log_every=1
+    ),
 }
-S2D_PRESETS: dict[str, dict[str, Any]] = {
-    "demo": {"filters": (64, 32, 16, 16, 8, 3)},
-    "paper": {"learning_rate": 1e-4, "batch_size": 64},
-    "tiny": {"filters": (8, 8, 8, 4, 4, 3), "frames": 16, "validation_frames": 8, "batch_size": 4, "steps": 4},
-}
+"""demo: what ships. paper: the release's filters. tiny: for tests."""
 
 
-def s2l_config(preset: str = "demo", **changes: Any) -> S2LConfig:
-    """A preset ("demo" ships, "paper" is section 4.2, "tiny" is for tests) with some fields changed."""
-    return S2LConfig(**{**_preset(S2L_PRESETS, preset), **_known(S2LConfig, changes)})
+def s2l_preset(name: str) -> S2LConfig:
+    """Give the E-S2L settings of a name. Raises UsageError for an unknown one."""
+    if name not in S2L_PRESETS:
+        raise UsageError(f"unknown preset {name!r}; choose {', '.join(S2L_PRESETS)}")
+    return S2L_PRESETS[name]
 
 
-def s2d_config(preset: str = "demo", **changes: Any) -> S2DConfig:
-    """A preset ("demo" ships, "paper" has the release's filters, "tiny" is for tests) with some fields changed."""
-    return S2DConfig(**{**_preset(S2D_PRESETS, preset), **_known(S2DConfig, changes)})
+def s2d_preset(name: str) -> S2DConfig:
+    """Give the S2D settings of a name. Raises UsageError for an unknown one."""
+    if name not in S2D_PRESETS:
+        raise UsageError(f"unknown preset {name!r}; choose {', '.join(S2D_PRESETS)}")
+    return S2D_PRESETS[name]
 
 
-def _preset(presets: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
-    if name not in presets:
-        raise UsageError(f"unknown preset '{name}'; choose one of {', '.join(presets)}")
-    return presets[name]
-
-
-def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
-    for name in values:
-        if name not in names:
-            raise UsageError(f"unknown setting '{name}' of {kind.__name__}; there are {', '.join(sorted(names))}")
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def _positive(config: object, *names: str) -> None:
+def _above_zero(config: object, *names: str) -> None:
     for name in names:
-        if getattr(config, name) <= 0:
+        if not getattr(config, name) > 0:
             raise UsageError(f"{name} is {getattr(config, name)}, it has to be above 0")
 
 
 def _not_negative(config: object, *names: str) -> None:
     for name in names:
-        if getattr(config, name) < 0:
+        if not getattr(config, name) >= 0:
             raise UsageError(f"{name} is {getattr(config, name)}, it cannot be negative")

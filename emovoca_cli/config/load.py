@@ -18,7 +18,8 @@ ConfigT = TypeVar("ConfigT")
 
 
 def load_config(base: ConfigT, *, file: Path | None = None, overrides: Sequence[str] = ()) -> ConfigT:
-    """Give a copy of the frozen dataclass `base` with the values of a YAML file, then of `key=value` overrides (dots enter nested ones).
+    """Give a copy of the frozen dataclass `base` with the values of a YAML file, then of `key=value` overrides (dots enter nested
+    ones).
 
     Raises UsageError for an unreadable file, an unknown key (with the nearest known one) and a value of the wrong type.
     """
@@ -50,7 +51,9 @@ def with_values(base: ConfigT, values: Mapping[str, Any], *, where: str) -> Conf
         current = getattr(base, key)
         if dataclasses.is_dataclass(current):
             if not isinstance(value, Mapping):
-                raise UsageError(f"{key!r} in {where} is a group of settings, got {value!r}; set one of its keys, as {key}.name=value")
+                raise UsageError(
+                    f"{key!r} in {where} is a group of settings, got {value!r}; set one of its keys, as {key}.name=value"
+                )
             changes[key] = with_values(current, value, where=where)
         else:
             changes[key] = _fit(value, hints[key], f"{key!r} in {where}")

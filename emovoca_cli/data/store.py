@@ -8,10 +8,9 @@ utterance).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +31,7 @@ TALK, EXPRESSION = "talk", "expression"
 _HINT = "make it with `emovoca prep`"
 
 
-@dataclass(frozen=True)
-class ClipRow:
+class ClipRow(NamedTuple):
     """One clip of a store: `label` for expressions, `sentence` for talk."""
 
     id: str
@@ -204,7 +202,7 @@ class Store:
 
     def audio_path(self, clip_id: str) -> Path:
         """The recording of a talk clip. Raises DataError when the file is gone."""
-        path = self.root / "speech" / self.utterance(clip_id)["audio"]
+        path = self.root / "speech" / str(self.utterance(clip_id)["audio"])
         if not path.is_file():
             raise DataError(f"the speech {path} of clip {clip_id} is missing; {_HINT} again")
         return path

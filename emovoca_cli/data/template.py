@@ -44,7 +44,8 @@ def save_template(template: MeshTemplate, path: Path) -> None:
     }
     arrays["head"] = np.array(json.dumps(head, sort_keys=True))
     with atomic_write(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+        write: Any = np.savez_compressed  # its stubs take the arrays for its own options
+        write(stream, **arrays)
 
 
 def load_template(path: Path) -> MeshTemplate:

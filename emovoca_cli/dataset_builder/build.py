@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emovoca_cli.constants import NEUTRAL_MU
 from emovoca_cli.data.folder import BuildFolder, fingerprint
 from emovoca_cli.data.store import ClipRow, Store
 from emovoca_cli.data.template import save_template
 from emovoca_cli.dataset_builder.plan import DEFAULT_MU_E, Plan, make_plan
-from emovoca_cli.desd.seal import closedness
+from emovoca_cli.desd.seal import closedness, face_scale
 from emovoca_cli.errors import TopologyError, UsageError
 from emovoca_cli.files import hash_file
-from emovoca_cli.mesh.landmarks import lip_gap
+from emovoca_cli.mesh.landmarks import lip_opening
+from emovoca_cli.runtime.checkpoint import CONFIG, HIERARCHY, MODEL, TEMPLATE
 from emovoca_cli.types import Float, MeshTemplate
 
 DATASET_SCHEMA = 1
@@ -40,19 +40,21 @@ class MixerLike(Protocol):
     def path(self) -> Path:
         """The checkpoint folder it was loaded from."""
 
+    @property
+    def licence(self) -> str:
+        """Licence of what it was trained on."""
+
     def encode_talk(self, displacement: Float) -> Float:
         """Codes (T,C) of talking displacements (T,V,3)."""
 
     def encode_expression(self, displacement: Float) -> Float:
         """Codes (T,C) of expression displacements (T,V,3)."""
 
-    def mix(
-        self, z_talk: Float, z_expr: Float, mu_t: float = ..., mu_e: float = ..., *, closedness: NDArray[np.float32] | None = ...
-    ) -> Float:
+    def mix(self, z_talk: Float, z_expr: Float, mu_t: float = ..., mu_e: float = ..., *, closedness: Float | None = ...) -> Float:
         """Mixtures (T,V,3); with closedness (T,) the lips get less emotion the more closed speech has them."""
 
     def mix_landmarks(
-        self, z_talk: Float, z_expr: Float, mu_t: float = ..., mu_e: float = ..., *, closedness: NDArray[np.float32] | None = ...
+        self, z_talk: Float, z_expr: Float, mu_t: float = ..., mu_e: float = ..., *, closedness: Float | None = ...
     ) -> Float:
         """The landmarks (T,68,3) of the same mixtures."""
 
@@ -68,10 +70,9 @@ class BuildReport:
     whole: bool
 
 
-def lip_gaps(talk: Store, clip_id: str) -> tuple[Float, float]:
-    """The lip gap (T,) of a talking clip and the gap at rest of its subject, metres."""
-    rest = talk.neutral_landmarks(talk.clip(clip_id).subject)
-    return np.asarray(lip_gap(rest + talk.landmarks(clip_id)), np.float32), float(lip_gap(rest))
+def seal_track(template: MeshTemplate, opening: Float) -> Float:
+    """How closed the lips of a talking clip are (T,), 1 to 0, from how far speech opens them beyond rest (T,), metres, signed."""
+    return closedness(opening, 0.0, scale=face_scale(template))
 
 
 def peak_frame(expression: Store, clip_id: str) -> tuple[int, Float]:
@@ -109,9 +110,16 @@ def build_dataset(
             f"the mixer was trained on {len(mixer.template.vertices)} vertices, the data has {talk.vertex_count} (or other faces); "
             "train one on this data with `emovoca train desd`"
         )
-    checkpoint = {path.name: path for path in sorted(mixer.path.iterdir()) if path.is_file() and not path.name.startswith(".")}
+    names = [name for name in (MODEL, TEMPLATE, HIERARCHY, CONFIG) if (mixer.path / name).is_file()]
+    checkpoint = {name: mixer.path / name for name in names}
     head = _describe(
-        plan, talk, expression, store=store, seal=seal, checkpoint={name: hash_file(path) for name, path in checkpoint.items()}
+        plan,
+        talk,
+        expression,
+        mixer,
+        store=store,
+        seal=seal,
+        checkpoint={name: hash_file(path) for name, path in checkpoint.items()},
     )
     folder = BuildFolder(out, kind=DATASET, mark=fingerprint(head), shard=shard, overwrite=overwrite)
     common = _write_common(folder, talk, mixer.template, plan, checkpoint)
@@ -122,7 +130,7 @@ def build_dataset(
         kept += not missing
         if missing and store == "latent":
             folder.save(f"talk/{row.id}.npy", mixer.encode_talk(talk.displacement(row.id)).astype(np.float16))
-            folder.save(f"gap/{row.id}.npy", lip_gaps(talk, row.id)[0])
+            folder.save(f"opening/{row.id}.npy", lip_opening(talk.landmarks(row.id)))
         elif missing:
             _write_meshes(folder, talk, mixer, plan, row, codes=codes, seal=seal)
         if progress is not None:
@@ -133,7 +141,7 @@ def build_dataset(
 
 
 def _describe(
-    plan: Plan, talk: Store, expression: Store, *, store: str, seal: bool, checkpoint: Mapping[str, str]
+    plan: Plan, talk: Store, expression: Store, mixer: MixerLike, *, store: str, seal: bool, checkpoint: Mapping[str, str]
 ) -> dict[str, Any]:
     """The manifest without its places and file hashes: all that decides the content, hence the fingerprint."""
     return {
@@ -164,15 +172,15 @@ def _describe(
         "sources": {
             "talk": {"hash": talk.content_hash, "licence": talk.licence},
             "expression": {"hash": expression.content_hash, "licence": expression.licence},
-            "mixer": {"files": dict(checkpoint)},
+            "mixer": {"files": dict(checkpoint), "licence": mixer.licence},
         },
-        "licence": join_licences(talk.licence, expression.licence),
+        "licence": join_licences(talk.licence, expression.licence, mixer.licence),
     }
 
 
 def join_licences(*licences: str) -> str:
     """Licences of all inputs as one line, each once: a dataset is bound by every one of them."""
-    return " + ".join(dict.fromkeys(licences))
+    return " + ".join(dict.fromkeys(licence for licence in licences if licence))
 
 
 def _places(talk: Store, expression: Store, out: Path) -> dict[str, Any]:
@@ -195,10 +203,10 @@ def _write_common(
     for name, path in checkpoint.items():
         if folder.kept(f"mixer/{name}") is None:
             folder.copy(f"mixer/{name}", path)
-    neutrals = [f"neutral/{subject}.npy" for subject in sorted(plan.partners)]
-    for subject, path in zip(sorted(plan.partners), neutrals, strict=True):
-        if folder.kept(path) is None:
-            folder.save(path, talk.neutral(subject))
+    neutrals = {f"neutral/{subject}.npy": subject for subject in sorted(plan.partners)}
+    for file, subject in neutrals.items():
+        if folder.kept(file) is None:
+            folder.save(file, talk.neutral(subject))
     return ["template.npz", *(f"mixer/{name}" for name in checkpoint), *neutrals, "expressions.npy"]
 
 
@@ -206,17 +214,17 @@ def _expression_codes(folder: BuildFolder, expression: Store, mixer: MixerLike, 
     """The code (C,) of the peak frame of every planned (identity, label), as (N,C) in the order of `plan.codes`; written once."""
     path = "expressions.npy"
     if folder.kept(path) is None:
-        first = {}
+        first: dict[tuple[str, str | None], str] = {}
         for row in expression.clips:
             first.setdefault((row.subject, row.label), row.id)
         peaks = [peak_frame(expression, first[pair])[1] for pair in plan.codes]
         folder.save(path, np.concatenate([mixer.encode_expression(peak[None]) for peak in peaks]).astype(np.float16))
-    return np.load(folder.root / path, allow_pickle=False).astype(np.float32)
+    return np.asarray(np.load(folder.root / path, allow_pickle=False), np.float32)
 
 
 def _clip_files(plan: Plan, row: ClipRow, store: str) -> list[str]:
     if store == "latent":
-        return [f"talk/{row.id}.npy", f"gap/{row.id}.npy"]
+        return [f"talk/{row.id}.npy", f"opening/{row.id}.npy"]
     return [f"sequences/{planned.id}.npy" for planned in plan.of(row)]
 
 
@@ -225,7 +233,7 @@ def _write_meshes(
 ) -> None:
     """Decode and write the sequences of one talking clip that are not there yet, displacements (T,V,3) float16 metres."""
     z_talk = np.asarray(mixer.encode_talk(talk.displacement(row.id)), np.float16).astype(np.float32)
-    closed = closedness(*lip_gaps(talk, row.id)) if seal else None
+    closed = seal_track(mixer.template, lip_opening(talk.landmarks(row.id))) if seal else None
     places = {pair: index for index, pair in enumerate(plan.codes)}
     for planned in plan.of(row):
         path = f"sequences/{planned.id}.npy"

@@ -15,10 +15,9 @@ from emovoca_cli.data.sequences import FrameIndex, SequenceEntry, frame_numbers
 from emovoca_cli.data.splits import check_splits, split_of
 from emovoca_cli.data.store import Store
 from emovoca_cli.data.template import load_template
-from emovoca_cli.dataset_builder.build import DATASET, DATASET_SCHEMA, MixerLike
-from emovoca_cli.desd.seal import closedness
+from emovoca_cli.dataset_builder.build import DATASET, DATASET_SCHEMA, MixerLike, seal_track
 from emovoca_cli.errors import DataError, TopologyError
-from emovoca_cli.mesh.landmarks import landmark_points, lip_gap
+from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Float, MeshTemplate
 
 _HINT = "make it with `emovoca build-dataset`"
@@ -151,9 +150,7 @@ class EmoDataset:
         return np.asarray(self._map("expressions.npy"), np.float32)
 
     def _closedness(self, entry: SequenceEntry) -> Float:
-        template = self.template
-        rest = landmark_points(self.neutral(entry.subject), template.faces, template.landmark_faces, template.landmark_weights)
-        return closedness(np.asarray(self._map(f"gap/{entry.talk}.npy")), float(lip_gap(rest)))
+        return seal_track(self.template, np.asarray(self._map(f"opening/{entry.talk}.npy"), np.float32))
 
     def _map(self, path: str) -> NDArray[Any]:
         try:

@@ -35,7 +35,7 @@ def verify_dataset(root: Path, *, talk: Path | None = None) -> VerifyReport:
         problems.append(f"manifest.json: counts {counts.get('sequences')} sequences, its plan has {len(clips)} x {per_clip}")
     for clip_id, _, _ in clips:
         if dataset.store == "latent":
-            wanted = [f"talk/{clip_id}.npy", f"gap/{clip_id}.npy"]
+            wanted = [f"talk/{clip_id}.npy", f"opening/{clip_id}.npy"]
         else:
             wanted = [f"sequences/{clip_id}_{emotion}_{level}.npy" for emotion in dataset.emotions for level in dataset.mu_e]
         problems.extend(f"{path}: not listed in manifest.json" for path in wanted if path not in rows)

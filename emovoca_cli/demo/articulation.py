@@ -23,6 +23,8 @@ Track = NDArray[np.float64]
 
 EFFORT = 0.7
 """Conversational speech moves the mouth less than clear, stressed speech (weight 1)."""
+CONSONANTS = 0.75
+"""What consonants move of that; vowels stand out."""
 PAUSE = 0.3
 """A shorter silence (s) leaves the mouth relaxed and open, a longer one closes it."""
 SHORTEST_CLOSURE = 0.05
@@ -74,25 +76,26 @@ class _Timing:
 
 
 _TIMINGS = {
-    "PP": _Timing(0.11, 0.0, 1.0, 0.07, 0.0),
-    "FF": _Timing(0.10, 0.0, 0.85, 0.09, 0.0),
-    "UW": _Timing(0.15, 0.0, 0.80, 0.15, 1.0),
-    "OW": _Timing(0.15, 0.0, 0.80, 0.15, 1.0),
-    "AW": _Timing(0.12, 0.01, 0.75, 0.12, 1.0),
-    "AA": _Timing(0.12, 0.01, 0.75, 0.12, 1.0),
-    "EH": _Timing(0.12, 0.01, 0.75, 0.12, 1.0),
-    "IY": _Timing(0.12, 0.01, 0.75, 0.12, 1.0),
-    "YY": _Timing(0.12, 0.01, 0.75, 0.12, 0.5),
-    "CH": _Timing(0.15, 0.0, 0.80, 0.15, 0.5),
-    "RR": _Timing(0.15, 0.0, 0.80, 0.15, 0.6),
-    "SS": _Timing(0.09, 0.0, 0.85, 0.08, 0.5),
-    "TH": _Timing(0.07, 0.0, 0.75, 0.07, 0.5),
-    "DD": _Timing(0.07, 0.0, 0.75, 0.07, 0.45),
-    "LL": _Timing(0.07, 0.0, 0.75, 0.07, 0.4),
-    "KK": _Timing(0.07, 0.0, 0.75, 0.07, 0.4),
-    "HH": _Timing(0.12, 0.0, 0.75, 0.15, 0.15),
-    "sil": _Timing(0.04, 0.12, 1.0, 0.15, 0.5),
+    "PP": _Timing(0.10, 0.0, 1.0, 0.07, 0.0),
+    "FF": _Timing(0.09, 0.0, 0.85, 0.09, 0.0),
+    "UW": _Timing(0.06, 0.04, 0.80, 0.06, 1.0),
+    "OW": _Timing(0.06, 0.04, 0.80, 0.06, 1.0),
+    "AW": _Timing(0.06, 0.04, 0.80, 0.06, 1.0),
+    "AA": _Timing(0.06, 0.04, 0.80, 0.06, 1.0),
+    "EH": _Timing(0.06, 0.04, 0.80, 0.06, 1.0),
+    "IY": _Timing(0.06, 0.04, 0.80, 0.06, 1.0),
+    "YY": _Timing(0.06, 0.03, 0.80, 0.06, 0.8),
+    "CH": _Timing(0.06, 0.02, 0.80, 0.06, 0.9),
+    "RR": _Timing(0.06, 0.03, 0.80, 0.06, 0.9),
+    "SS": _Timing(0.06, 0.02, 0.85, 0.06, 0.9),
+    "TH": _Timing(0.06, 0.02, 0.80, 0.06, 0.8),
+    "DD": _Timing(0.06, 0.03, 0.80, 0.06, 0.8),
+    "LL": _Timing(0.06, 0.03, 0.80, 0.06, 0.8),
+    "KK": _Timing(0.06, 0.03, 0.80, 0.06, 0.7),
+    "HH": _Timing(0.06, 0.03, 0.80, 0.12, 0.3),
+    "sil": _Timing(0.04, 0.12, 1.0, 0.15, 0.8),
 }
+_ROUNDED = _Timing(0.15, 0.0, 0.80, 0.12, 1.0)
 _REST_DOMINANCE = 0.02
 _CARRIED_ONSET = 0.185
 _SHORTEST_RAMP = 0.02
@@ -201,44 +204,45 @@ def _gestures(phones: list[Phone]) -> list[_Gesture]:
 
 def _plan(gestures: list[_Gesture]) -> tuple[Track, Track]:
     """Times (G,4) of each gesture's onset, full weight, end of hold and end of release; and the same for its rounding."""
-    count = len(gestures)
-    vowel = [g.phone in VOWELS for g in gestures]
-    middle = [(g.start + g.end) / 2 for g in gestures]
-    plan = np.zeros((count, 4))
+    plan = np.zeros((len(gestures), 4))
+    rounded = np.zeros((len(gestures), 4))
     for index, gesture in enumerate(gestures):
-        timing = _TIMINGS["HH" if gesture.phone == "HH" else gesture.viseme]
-        length = gesture.end - gesture.start
-        onset = timing.onset
-        if gesture.viseme in ROUNDING and index and (gestures[index - 1].viseme in TONGUE_ONLY | {"sil"}):
-            onset = max(onset, _CARRIED_ONSET if ROUNDING[gesture.viseme] > 0.5 else onset)
-        hold = 0.9 if gesture.phone == "M" else timing.hold
-        full, held = gesture.start + min(timing.full, length / 2), gesture.start + hold * length
-        if gesture.viseme == "PP":
-            held = max(held, full + SHORTEST_CLOSURE)
-        if gesture.viseme == "sil":
-            held = max(full, gesture.end - timing.release)
-        held = max(held, full)
-        # Ramps meet at the middle of the neighbouring vowel: a short vowel still arrives, a short closure still seals.
-        before = next((middle[i] for i in range(index - 1, -1, -1) if vowel[i]), -np.inf)
-        after = next((middle[i] for i in range(index + 1, count) if vowel[i]), np.inf)
-        start = min(max(gesture.start - onset, before), full - _SHORTEST_RAMP)
-        end = max(min(held + timing.release, after), held + _SHORTEST_RAMP)
-        plan[index] = start, full, held, end
-    first, last = gestures[0], gestures[-1]
-    if first.viseme == "sil":
-        plan[0, :2] = -2.0, -1.0
-    if last.viseme == "sil":
-        plan[-1, 2:] = last.end + 1.0, last.end + 2.0
-    rounded = plan.copy()
-    for index, gesture in enumerate(gestures):
-        if gesture.viseme not in ROUNDING:
-            continue
-        follower = index + 1
-        while follower < count and gestures[follower].viseme in TONGUE_ONLY and gestures[follower].phone not in VOWELS | {SILENCE}:
-            follower += 1
-        if index + 1 < follower < count and gestures[follower].viseme in ROUNDING:
-            rounded[index, 2:] = gestures[follower].start, gestures[follower].start + _SHORTEST_RAMP
+        plan[index] = _moves(gestures, index, _TIMINGS["HH" if gesture.phone == "HH" else gesture.viseme])
+        rounded[index] = plan[index]
+        if gesture.viseme in ROUNDING:
+            # Lips round early, and earlier still through sounds that leave them free.
+            free = index > 0 and gestures[index - 1].viseme in TONGUE_ONLY | {"sil"}
+            rounded[index] = _moves(gestures, index, replace(_ROUNDED, onset=_CARRIED_ONSET) if free else _ROUNDED)
+            follower = index + 1
+            while follower < len(gestures) and gestures[follower].viseme in TONGUE_ONLY and gestures[follower].phone not in VOWELS | {SILENCE}:
+                follower += 1
+            if index + 1 < follower < len(gestures) and gestures[follower].viseme in ROUNDING:
+                rounded[index, 2:] = gestures[follower].start, gestures[follower].start + _SHORTEST_RAMP
+    for times in (plan, rounded):
+        if gestures[0].viseme == "sil":
+            times[0, :2] = -2.0, -1.0
+        if gestures[-1].viseme == "sil":
+            times[-1, 2:] = gestures[-1].end + 1.0, gestures[-1].end + 2.0
     return plan, rounded
+
+
+def _moves(gestures: list[_Gesture], index: int, timing: _Timing) -> tuple[float, float, float, float]:
+    """Onset, full weight, end of hold and end of release (s) of one gesture among its neighbours."""
+    gesture = gestures[index]
+    length = gesture.end - gesture.start
+    full = gesture.start + min(timing.full, length / 2)
+    held = gesture.start + (0.9 if gesture.phone == "M" else timing.hold) * length
+    if gesture.viseme == "PP":
+        held = max(held, full + SHORTEST_CLOSURE)
+    if gesture.viseme == "sil":
+        held = gesture.end - timing.release
+    held = max(held, full)
+    # Ramps meet at the middle of the neighbouring vowel: a short vowel still arrives, a short closure still seals.
+    before = next(((g.start + g.end) / 2 for g in reversed(gestures[:index]) if g.phone in VOWELS), -np.inf)
+    after = next(((g.start + g.end) / 2 for g in gestures[index + 1 :] if g.phone in VOWELS), np.inf)
+    start = min(max(gesture.start - timing.onset, before), full - _SHORTEST_RAMP)
+    end = max(min(held + timing.release, after), held + _SHORTEST_RAMP)
+    return start, full, held, end
 
 
 def _ramp(times: Track, plan: Track, fast: NDArray[np.bool_]) -> Track:
@@ -279,7 +283,8 @@ def _averaged(gestures: list[_Gesture], weights: Track, rounding_weights: Track,
     visemes = load_visemes()
     targets = np.zeros((len(gestures), len(ARKIT_INDEX)))
     for index, gesture in enumerate(gestures):
-        targets[index] = gesture.target.scale * visemes[gesture.viseme].astype(float)
+        size = 1.0 if gesture.phone in VOWELS or gesture.viseme in ("UW", "sil") else CONSONANTS
+        targets[index] = size * gesture.target.scale * visemes[gesture.viseme].astype(float)
         for name, value in gesture.target.extra.items():
             targets[index, ARKIT_INDEX[name]] += value
     dominance = np.array(
@@ -290,8 +295,8 @@ def _averaged(gestures: list[_Gesture], weights: Track, rounding_weights: Track,
     result = mean * effort[:, None]
     result[:, _UNSCALED] = mean[:, _UNSCALED]
     lips = np.array([g.viseme not in ("PP", "FF") for g in gestures])
-    full = np.array([g.viseme == "UW" for g in gestures])
-    size = np.where(full, 1.0, (1 + effort[:, None]) / 2)
+    kept = np.array([1.0 if g.viseme == "UW" else 0.5 if g.phone in VOWELS else 0.0 for g in gestures])
+    size = kept + (1 - kept) * effort[:, None]
     for column in _ROUND:
         result[:, column] = (rounding_weights * size * (targets[:, column] * lips)).max(1)
     result[:, _TONGUE] = (weights * targets[:, _TONGUE]).max(1)

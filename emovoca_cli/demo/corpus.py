@@ -14,7 +14,7 @@ import numpy as np
 
 from emovoca_cli import __version__
 from emovoca_cli.audio.io import frame_count, load_speech
-from emovoca_cli.constants import DEFAULT_FPS, EMOTIONS_V2, INNER_LIP_PAIRS, SAMPLE_RATE
+from emovoca_cli.constants import DEFAULT_FPS, EMOTIONS_V2, SAMPLE_RATE
 from emovoca_cli.data.sequences import Phone
 from emovoca_cli.data.store import EXPRESSION, TALK, Store
 from emovoca_cli.data.writer import StoreWriter
@@ -24,7 +24,7 @@ from emovoca_cli.demo.emotions import load_emotions
 from emovoca_cli.demo.entangle import combine
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import check_output, hash_bytes, hash_file
-from emovoca_cli.mesh.landmarks import landmark_points
+from emovoca_cli.mesh.landmarks import landmark_points, lip_opening
 from emovoca_cli.types import Float, MeshTemplate
 
 EXPRESSION_FRAMES = 60
@@ -102,8 +102,9 @@ def write_demo_corpus(
 ) -> tuple[Store, Store]:
     """Write `out`/talk and `out`/expression and return them opened; continues where a stopped run was.
 
-    `speech` defaults to the built-in sentences. Up to `EVERYONE` utterances are spoken by every identity; more are dealt out in turn,
-    one identity an utterance. `identities` and `template` default to the built-in head. Raises UsageError, DataError, OutputError.
+    `speech` defaults to the built-in sentences. Up to `EVERYONE` utterances are spoken by every identity; more are dealt out in
+    turn, one identity an utterance. `identities` and `template` default to the built-in head.
+    Raises UsageError, DataError, OutputError.
     """
     template = template if template is not None else _builtin_template()
     identities = identities if identities is not None else _builtin_identities()
@@ -192,13 +193,8 @@ def half_basis(basis: Float) -> Float:
 
 def lip_gap_gains(template: MeshTemplate, neutral: Float, basis: Float) -> tuple[Float, float]:
     """Metres that the vertical inner-lip gap grows by a unit of each coefficient (52,), and the gap at rest; for `combine`."""
-    upper, lower = np.array(INNER_LIP_PAIRS).T
-
-    def gap(vertices: Float) -> Float:
-        points = landmark_points(vertices, template.faces, template.landmark_faces, template.landmark_weights)
-        return np.asarray((points[..., upper, 1] - points[..., lower, 1]).mean(axis=-1), np.float32)
-
-    return gap(basis), float(gap(neutral))
+    where = (template.faces, template.landmark_faces, template.landmark_weights)
+    return lip_opening(landmark_points(basis, *where)), float(lip_opening(landmark_points(neutral, *where)))
 
 
 def _expressions(identities: Sequence[IdentityLike], seed: int) -> Iterator[tuple[str, str, str, Float]]:
@@ -261,4 +257,5 @@ def _builtin_identities() -> list[IdentityLike]:
 def _builtin_speech() -> Sequence[UtteranceLike]:
     from emovoca_cli.demo.speech import builtin_speech
 
-    return builtin_speech()
+    utterances: Sequence[UtteranceLike] = builtin_speech()
+    return utterances

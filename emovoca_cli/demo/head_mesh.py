@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,11 @@ from scipy.spatial import Delaunay, cKDTree
 
 from emovoca_cli.demo.head_rings import Patch, ear_patch, eye_patch, mouth_patch, nostril_patch
 from emovoca_cli.demo.head_surface import BOTTOM, SIGMA_TOP, Array, position, sigma_of
+from emovoca_cli.errors import TopologyError
 
 Index = NDArray[np.int64]
 SEED = 7
-COARSE, FACE, SLOPE = 13.5, 5.3, 0.16
+COARSE, FACE, SLOPE = 12.6, 4.9, 0.16
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _free_points(fixed: Array, patches: list[Patch], holes: list[Array]) -> Arra
     """Domain (N,2) of evenly relaxed free points; `fixed` (M,2) points take part but stay."""
     rng = np.random.default_rng(SEED)
     low = float(sigma_of(np.array(BOTTOM)))
-    cloud = np.stack([rng.uniform(0, np.pi, 400_000), rng.uniform(low, SIGMA_TOP, 400_000)], 1)
+    cloud = np.stack([rng.uniform(0, np.pi, 220_000), rng.uniform(low, SIGMA_TOP, 220_000)], 1)
     here = position(cloud[:, 0], cloud[:, 1])
     step = 1e-3
     du = (position(np.clip(cloud[:, 0] + step, 0, np.pi), cloud[:, 1]) - here) / step
@@ -166,10 +168,21 @@ def _grid_faces(ids: Index, *, closed: bool) -> Index:
     return np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
 
 
-def half_mesh() -> HalfMesh:
-    """Build the left half."""
-    patches = [mouth_patch(), eye_patch(), nostril_patch(), ear_patch()]
-    mouth = patches[0]
+@dataclass(frozen=True)
+class Layout:
+    """What the free part of the half head is made of: domain (N,2) of its points and triangles over ring loops, then those points."""
+
+    domain: Array
+    triangles: Index
+
+
+def _patches() -> list[Patch]:
+    return [mouth_patch(), eye_patch(), nostril_patch(), ear_patch()]
+
+
+def plan_layout() -> Layout:
+    """Place and join the free points. Slow; the plan is shipped, so that the faces stay while positions are refined."""
+    patches = _patches()
     loops = [p.loop_domain for p in patches]
     low = float(sigma_of(np.array(BOTTOM)))
     upper_gate, lower_gate = float(loops[0][0, 1]), float(loops[0][-1, 1])
@@ -181,13 +194,13 @@ def half_mesh() -> HalfMesh:
     crown = np.array([[0.0, SIGMA_TOP]])
     line = np.concatenate([front_up, front_low, back, foot, crown])
     fixed = np.concatenate([*loops, line])
-    holes = [_disk(loops[0]), *[_disk(loop) for loop in loops[1:]]]
+    holes = [_disk(loop) for loop in loops]
     holes[0] = np.concatenate([holes[0], [[-10.0, holes[0][-1, 1]], [-10.0, holes[0][0, 1]]]])
     free = _free_points(fixed, patches, holes)
     domain = np.concatenate([fixed, free])
-    points = np.concatenate([*[p.points[p.loop] for p in patches], position(np.concatenate([line, free])[:, 0], np.concatenate([line, free])[:, 1])])
     disk = _disk(domain)
     triangles = Delaunay(disk, qhull_options="Qbb Qc Qz Q12").simplices.astype(np.int64)
+    triangles = _recover(triangles, disk, [len(loop) for loop in loops])
     centre = disk[triangles].mean(1)
     keep = np.ones(len(triangles), bool)
     for hole in holes:
@@ -195,12 +208,63 @@ def half_mesh() -> HalfMesh:
     triangles = triangles[keep]
     u, v = disk[triangles[:, 1]] - disk[triangles[:, 0]], disk[triangles[:, 2]] - disk[triangles[:, 0]]
     area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
-    triangles = np.where((area > 0)[:, None], triangles, triangles[:, [0, 2, 1]])
-    triangles = _flip(points, triangles)
-    return _sew(patches, points, triangles, domain, len(loops[0]), mouth)
+    triangles = np.where((area < 0)[:, None], triangles, triangles[:, [0, 2, 1]])
+    bare = domain[len(fixed) - len(line) :]
+    points = np.concatenate([*[p.points[p.loop] for p in patches], position(bare[:, 0], bare[:, 1])])
+    return Layout(bare, _flip(points, triangles))
 
 
-def _sew(patches: list[Patch], points: Array, triangles: Index, domain: Array, _: int, mouth: Patch) -> HalfMesh:
+def half_mesh(layout: Layout) -> HalfMesh:
+    """The left half: every part of the layout at its place on the present surface, sewn to the rings."""
+    patches = _patches()
+    points = np.concatenate([*[p.points[p.loop] for p in patches], position(layout.domain[:, 0], layout.domain[:, 1])])
+    points[len(points) - len(layout.domain) :][layout.domain[:, 0] < 1e-9, 0] = 0.0
+    points[len(points) - len(layout.domain) :][layout.domain[:, 0] > np.pi - 1e-9, 0] = 0.0
+    domain = np.concatenate([*[p.loop_domain for p in patches], layout.domain])
+    return _sew(patches, points, layout.triangles, domain)
+
+
+def _recover(triangles: Index, disk: Array, sizes: list[int]) -> Index:
+    """Flip edges in the plane until every ring's edge is there. Raises TopologyError where that fails."""
+    faces = [list(map(int, t)) for t in triangles]
+
+    def side(p: int, q: int, r: int) -> float:
+        u, v = disk[q] - disk[p], disk[r] - disk[p]
+        return float(u[0] * v[1] - u[1] * v[0])
+
+    def crossing(a: int, b: int) -> list[tuple[int, int, int, int]]:
+        found: dict[tuple[int, int], list[int]] = {}
+        for t, face in enumerate(faces):
+            for k in range(3):
+                p, q = face[k], face[k - 1]
+                if {p, q} & {a, b} or side(a, b, p) * side(a, b, q) >= 0 or side(p, q, a) * side(p, q, b) >= 0:
+                    continue
+                found.setdefault((min(p, q), max(p, q)), []).append(t)
+        return [(p, q, *pair) for (p, q), pair in sorted(found.items()) if len(pair) == 2]
+
+    start = 0
+    for number, size in enumerate(sizes):
+        ids = [start + k for k in range(size)] + ([start] if number else [])
+        start += size
+        for a, b in pairwise(ids):
+            if any(a in face and b in face for face in faces):
+                continue
+            for _ in range(200):
+                edges = crossing(a, b)
+                if not edges:
+                    break
+                for p, q, one, two in edges:
+                    c = next(v for v in faces[one] if v not in (p, q))
+                    d = next(v for v in faces[two] if v not in (p, q))
+                    if side(c, d, p) * side(c, d, q) < 0 and side(p, q, c) * side(p, q, d) < 0:
+                        faces[one], faces[two] = [c, d, p], [d, c, q]
+                        break
+            else:
+                raise TopologyError(f"ring {PATCH_NAMES[number + 1]} misses an edge in the triangulation; move it and its neighbours apart")
+    return np.array(faces, dtype=np.int64)
+
+
+def _sew(patches: list[Patch], points: Array, triangles: Index, domain: Array) -> HalfMesh:
     """Add the rings' own points and faces to the free triangulation."""
     total, start = len(points), 0
     kind, ring = np.zeros(total, np.int64), np.full(total, -999, np.int64)
@@ -233,7 +297,7 @@ def _sew(patches: list[Patch], points: Array, triangles: Index, domain: Array, _
         loop = ids[patch.loop]
         edge = (int(loop[0]), int(loop[1]))
         mine = {(int(a), int(b)) for t in grid for a, b in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))}
-        if edge in used and edge in mine:
+        if (edge in used) == (edge in mine):
             grid = grid[:, ::-1]
         faces.append(grid)
     points = np.concatenate([points, *extra])

@@ -109,7 +109,7 @@ def _vestibule(contact: Array, turn: Array) -> list[Array]:
         (8.6, 9.0, 27.0, 5.0, 28.0),
         (6.0, 6.5, 33.0, 9.0, 33.0),
     ):
-        y = contact[:, 1] + np.where(lift > 0, up * lift**0.8 if False else up * np.abs(lift) ** 0.7, -down * np.abs(lift) ** 0.7)
+        y = contact[:, 1] + np.where(lift > 0, up, -down) * np.abs(lift) ** 0.7
         z = contact[:, 2] - (back * (1 - side**2) + corner_back * side**2)
         x = contact[:, 0] - corner_in * side
         x[[0, -1]] = 0.0
@@ -161,8 +161,8 @@ def nostril_patch() -> Patch:
     axis = np.array([0.50, -0.866])
     across = np.array([0.866, 0.50])
     rows = []
-    for long, wide in ((6.6, 3.9), (5.4, 2.9)):
-        flat = np.array([8.0, 31.0]) + np.outer(np.cos(turn) * long, axis) + np.outer(np.sin(turn) * wide, across)
+    for long, wide in ((5.2, 3.5), (4.2, 2.5)):
+        flat = np.array([7.9, 31.4]) + np.outer(np.cos(turn) * long, axis) + np.outer(np.sin(turn) * wide, across)
         y = _underside(flat[:, 0], flat[:, 1])
         rows.append(np.column_stack([flat[:, 0], y, flat[:, 1]]))
     rim, lip = rows

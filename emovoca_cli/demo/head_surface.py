@@ -28,7 +28,7 @@ def _bump(y: Array, low: float, high: float, soft: float) -> Array:
 def _stretch() -> tuple[Array, Array]:
     """Heights y below the dome's foot and their sigma."""
     y = np.arange(-230.0, DOME_FOOT + 0.25, 0.25)
-    rate = 1.0 + 1.3 * _bump(y, -46.0, -37.0, 2.0) + 2.0 * _bump(y, -127.0, -105.0, 5.0) + 1.2 * _bump(y, -215.0, -160.0, 8.0)
+    rate = 1.0 + 0.5 * _bump(y, -48.0, -34.0, 6.0) + 1.6 * _bump(y, -128.0, -100.0, 9.0) + 1.0 * _bump(y, -235.0, -165.0, 14.0)
     sigma = np.concatenate([[0.0], np.cumsum(0.125 * (rate[1:] + rate[:-1]))])
     return y, sigma - sigma[-1] + DOME_FOOT
 
@@ -47,52 +47,53 @@ def height_of(sigma: Array) -> Array:
     return np.where(sigma > DOME_FOOT, dome, np.interp(sigma, table, heights))
 
 
-def _table_points() -> tuple[Array, Array]:
-    """All table entries as domain points (N,2) and radii (N,)."""
-    rows: list[tuple[float, float, float]] = []
+def _table_points() -> tuple[Array, Array, Array]:
+    """All table entries as domain points (N,2), radii (N,) and how loosely each is followed (N,)."""
+    rows: list[tuple[float, float, float, float]] = []
 
-    def seen(x: float, y: float, z: float) -> None:
-        rows.append((float(np.arctan2(x, z - tables.AXIS_Z)), y, float(np.hypot(x, z - tables.AXIS_Z))))
+    def seen(x: float, y: float, z: float, loose: float) -> None:
+        rows.append((float(np.arctan2(x, z - tables.AXIS_Z)), y, float(np.hypot(x, z - tables.AXIS_Z)), loose))
 
     for y, depths in tables.DEPTH.items():
         for x, z in zip(tables.DEPTH_X, depths, strict=True):
             near_eye = 19 <= x <= 47 and -13 <= y <= 16
             near_nose = x <= 15 and -44 <= y <= -3
             if z is not None and z > -45 and not near_eye and not near_nose:
-                seen(x, y, z)
+                seen(x, y, z, 30.0)
     for height, section in tables.NOSE.items():
         for x, z in section:
-            seen(x, height, z)
+            seen(x, height, z, 2.0)
     for x, section in tables.EYE.items():
         for y, z in section:
-            seen(x, y, z)
+            seen(x, y, z, 2.0)
     angles = np.radians(tables.OUTLINE_ANGLES)
     for y, radii in tables.OUTLINE.items():
         for angle, radius in zip(angles, radii, strict=True):
             if y < -116 or np.degrees(angle) > 68:
-                rows.append((float(angle), float(y), float(radius)))
+                rows.append((float(angle), float(y), float(radius), 120.0))
     foot = np.array(tables.OUTLINE[30], dtype=float)
     for k, y in enumerate(tables.SKULL_HEIGHTS[1:], 1):
         for j, angle in enumerate(angles):
             along = np.interp(angle, [0, np.pi / 2, np.pi], [tables.SKULL_FRONT[k], tables.SKULL_SIDE[k], tables.SKULL_BACK[k]])
             if y > 62 or np.degrees(angle) > 68:
-                rows.append((float(angle), y, float(foot[j] * along)))
+                rows.append((float(angle), y, float(foot[j] * along), 120.0))
     data = np.array(rows)
-    return np.stack([data[:, 0] * _MM_PER_RADIAN, sigma_of(data[:, 1])], 1), data[:, 2]
+    return np.stack([data[:, 0] * _MM_PER_RADIAN, sigma_of(data[:, 1])], 1), data[:, 2], data[:, 3]
 
 
 @cache
 def _radius_spline() -> RectBivariateSpline:
-    points, radii = _table_points()
+    points, radii, loose = _table_points()
     half = np.pi * _MM_PER_RADIAN
     near, far = points[:, 0] < 45, points[:, 0] > half - 45
     mirrored = [points, points[near] * [-1, 1], points[far] * [-1, 1] + [2 * half, 0]]
-    values = np.concatenate([radii, radii[near], radii[far]])
+    values, slack = (np.concatenate([a, a[near], a[far]]) for a in (radii, loose))
     stacked = np.concatenate(mirrored)
     on_seam = np.concatenate([np.zeros(len(points), bool), points[near][:, 0] < 1e-6, points[far][:, 0] > half - 1e-6])
     crown = np.stack([np.linspace(0, half, 25), np.full(25, SIGMA_TOP)], 1)
-    stacked, values = np.concatenate([stacked[~on_seam], crown]), np.concatenate([values[~on_seam], np.zeros(25)])
-    fit = RBFInterpolator(stacked, values, kernel="thin_plate_spline", smoothing=2.0)
+    stacked = np.concatenate([stacked[~on_seam], crown])
+    values, slack = np.concatenate([values[~on_seam], np.zeros(25)]), np.concatenate([slack[~on_seam], np.zeros(25)])
+    fit = RBFInterpolator(stacked, values, kernel="thin_plate_spline", smoothing=slack)
     theta = np.linspace(0.0, half, 361)
     sigma = np.arange(float(sigma_of(np.array(BOTTOM))) - 4, SIGMA_TOP + 1.0, 1.25)
     grid = np.stack(np.meshgrid(theta, sigma, indexing="ij"), -1).reshape(-1, 2)
@@ -103,8 +104,7 @@ def _radius_spline() -> RectBivariateSpline:
 def radius_of(theta: Array, sigma: Array) -> Array:
     """Distance from the axis at a domain point, mm."""
     radius = _radius_spline()(np.clip(np.abs(theta), 0, np.pi), sigma, grid=False)
-    top = np.clip((SIGMA_TOP - sigma) / 12.0, 0.0, 1.0)
-    return np.maximum(radius, 0.0) * np.where(top < 1.0, top * (2 - top) * 0.15 + 0.85 * np.minimum(1, top * 8), 1.0)
+    return np.where(sigma >= SIGMA_TOP - 1e-6, 0.0, np.maximum(radius, 0.0))
 
 
 def position(theta: Array, sigma: Array) -> Array:

@@ -41,9 +41,9 @@ OUTLINE: dict[int, tuple[float, ...]] = {
 """Distance of the skin from the axis by height, ears left out."""
 
 SKULL_HEIGHTS = (30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 110.0, 118.0, 123.0)
-SKULL_FRONT = (1.0, 0.97, 0.94, 0.90, 0.85, 0.785, 0.70, 0.595, 0.455, 0.30, 0.15)
-SKULL_SIDE = (1.0, 1.005, 0.99, 0.96, 0.91, 0.84, 0.75, 0.63, 0.48, 0.315, 0.16)
-SKULL_BACK = (1.0, 0.99, 0.975, 0.945, 0.90, 0.845, 0.765, 0.66, 0.515, 0.345, 0.175)
+SKULL_FRONT = (1.0, 0.975, 0.95, 0.915, 0.87, 0.81, 0.735, 0.635, 0.50, 0.35, 0.205)
+SKULL_SIDE = (1.0, 1.01, 1.005, 0.985, 0.945, 0.89, 0.81, 0.70, 0.55, 0.38, 0.22)
+SKULL_BACK = (1.0, 1.0, 0.99, 0.97, 0.935, 0.885, 0.81, 0.705, 0.56, 0.39, 0.23)
 """Cranium above the brow as a share of the outline at y = 30: our own, taller than the measured mean, which is cut by a hair cap."""
 
 DEPTH_X = tuple(range(0, 80, 5))

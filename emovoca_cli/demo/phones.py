@@ -66,7 +66,7 @@ PHONE_SHAPES: Mapping[str, PhoneShape] = MappingProxyType({
     "B": _shape("PP", 85, 60),
     "CH": _shape("CH", 70, 50),
     "D": _shape("DD", 75, 50),
-    "DH": _shape("TH", 50, 30),
+    "DH": _shape(Target("TH", 0.7), 50, 30),
     "F": _shape("FF", 100, 80),
     "G": _shape("KK", 80, 60),
     "HH": _shape("HH", 80, 20),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emovoca_cli.constants import INNER_LIP_PAIRS, MM
+from emovoca_cli.constants import INNER_LIP_PAIRS
 from emovoca_cli.demo.arkit import ARKIT_NAMES
 from emovoca_cli.demo.head import load_head
 from emovoca_cli.errors import DataError
@@ -35,14 +35,14 @@ class Rig:
 
     @cached_property
     def lip_gap_gain(self) -> Float:
-        """What each shape adds to the lip gap at coefficient 1: (52,) millimetres, up is open, mean over the inner-lip landmark pairs.
+        """What each shape adds to the lip gap at coefficient 1: (52,) metres, up is open, mean over the inner-lip landmark pairs.
 
         Negative values press the lips together. The seal step for p, b, m needs it.
         """
         upper = [pair[0] for pair in INNER_LIP_PAIRS]
         lower = [pair[1] for pair in INNER_LIP_PAIRS]
         lift = self.landmark_deltas[:, upper, 1] - self.landmark_deltas[:, lower, 1]
-        return np.asarray(lift.mean(axis=1) * MM, dtype=np.float32)
+        return np.asarray(lift.mean(axis=1), dtype=np.float32)
 
     def pose(self, coefficients: Float) -> Float:
         """Displacement (...,V,3) in metres of coefficients (...,52)."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from emovoca_cli.demo.arkit import ARKIT_INDEX, ARKIT_NAMES
-from emovoca_cli.demo.head import HeadModel
+from emovoca_cli.demo.head import HeadModel, load_head
 from emovoca_cli.demo.rig_anatomy import AREA_EAR, AREA_MOUTH, AREA_NECK, AREA_SCALP, NOWHERE, Anatomy, Move, Place
 from emovoca_cli.demo.rig_fields import Array, Handles, smoothstep
 from emovoca_cli.demo.rig_figures import FACE, MOUTH, Shape
@@ -92,8 +92,9 @@ def tongue_out(head: HeadModel) -> Float:
     return np.asarray(share[:, None] * np.array([0.0, 0.0035, 0.019]), dtype=np.float32)
 
 
-def write_rig(path: Path, head: HeadModel) -> None:
-    """Build the rig of a head and write it: float16 displacements in metres, without pickles."""
+def write_rig(path: Path, head: HeadModel | None = None) -> None:
+    """Build the rig of a head (the shipped one unless given) and write it: float16 displacements in metres, without pickles."""
+    head = load_head() if head is None else head
     deltas = build_rig(head)
     with atomic_write(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(

@@ -34,6 +34,23 @@ EDGE_SILENCE = 0.25
 TWO_SENTENCES = 0.2
 """How often an utterance is two sentences with a pause between."""
 TRIES = 12
+BUILTIN_SENTENCES = 64
+BUILTIN_VOICES = (
+    ("flite", "slt", 1.0, 1.0),
+    ("flite", "rms", 1.0, 1.0),
+    ("flite", "awb", 1.0, 1.0),
+    ("espeak", "en-us+Annie", 1.0, 1.0),
+    ("flite", "slt", 1.1, 1.06),
+    ("flite", "kal16", 1.0, 1.0),
+    ("espeak", "en-gb-x-rp+m3", 0.9, 1.0),
+    ("flite", "rms", 0.9, 0.93),
+    ("festival", "kal_diphone", 1.0, 1.0),
+    ("flite", "awb", 1.1, 1.08),
+    ("espeak", "en-us+Adam", 1.0, 1.0),
+    ("flite", "slt", 0.9, 0.94),
+    ("espeak", "en+f3", 1.0, 1.0),
+)
+"""Engine, voice, pitch and resampling of the shipped recordings, in turn."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,35 @@ def synthesize_corpus(
         "licences": {engine: LICENCES[engine] for engine in engines}, "utterances": [record["id"] for record in records],
     }  # fmt: skip
     write_json(out / "manifest.json", manifest)
+    return Report(len(records), total, len(voices))
+
+
+def write_builtin_speech(out: Path) -> Report:
+    """Write the recordings that ship with the package: our first sentences over `BUILTIN_VOICES`, out/<id>.ogg and out/phones.json.
+
+    Raises UsageError for a missing engine.
+    """
+    import soundfile
+
+    for engine in ENGINES:
+        check_engine(engine)
+    check_output(out, directory=True)
+    out.mkdir(exist_ok=True)
+    records, total = [], 0.0
+    for index, text in enumerate(read_sentences()[:BUILTIN_SENTENCES]):
+        engine, voice, pitch, resample = BUILTIN_VOICES[index % len(BUILTIN_VOICES)]
+        job = Job(f"s{index + 1:02d}", text, engine, voice, stretch=1.0, pitch=pitch, resample=resample)
+        audio, phones = make_utterance(job)
+        with atomic_write(out / f"{job.id}.ogg") as temporary:
+            soundfile.write(temporary, audio, SAMPLE_RATE, format="OGG", subtype="VORBIS")
+        kept = {key: value for key, value in asdict(job).items() if key != "id"}
+        records.append({"id": job.id, "file": f"{job.id}.ogg", **kept, "phones": rounded(phones)})
+        total += len(audio) / SAMPLE_RATE
+    voices = sorted({f"{engine}/{voice}" for engine, voice, _, _ in BUILTIN_VOICES})
+    write_json(
+        out / "phones.json",
+        {"schema": 1, "sample_rate": SAMPLE_RATE, "licences": dict(LICENCES), "voices": voices, "utterances": records},
+    )
     return Report(len(records), total, len(voices))
 
 
@@ -202,7 +248,8 @@ def _trim(audio: Float, phones: Sequence[Phone]) -> tuple[Float, tuple[Phone, ..
     cut = padded[max(0, begin) : max(0, begin) + end - begin]
     shift = begin / SAMPLE_RATE
     inner = [phone for phone in phones if spoken[0][1] <= phone[1] < spoken[-1][2]]
-    return cut, check_phones([(name, start - shift, stop - shift) for name, start, stop in inner])
+    moved = [(name, start - shift, stop - shift) for name, start, stop in inner]
+    return cut, check_phones([*moved, (SILENCE, moved[-1][2], len(cut) / SAMPLE_RATE)])
 
 
 def _counted(stream: Any) -> Callable[[int, int], None]:
@@ -218,6 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of this tool; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m emovoca_cli.demo.synthesize", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write to (made if its parent exists)")
+    parser.add_argument("--builtin", action="store_true", help="write the package's own recordings instead of a random corpus")
     parser.add_argument("--count", type=int, default=400, help="utterances (default 400)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engines", default=",".join(ENGINES), help="comma-separated, of flite, festival, espeak")
@@ -226,16 +274,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, nargs=2, default=(2.0, 7.0), metavar=("SHORTEST", "LONGEST"))
     given = parser.parse_args(arguments)
     try:
-        report = synthesize_corpus(
-            given.out,
-            count=given.count,
-            seed=given.seed,
-            engines=[name for name in given.engines.split(",") if name],
-            workers=given.workers,
-            audio_format=given.format,
-            seconds=(given.seconds[0], given.seconds[1]),
-            progress=_counted(sys.stderr),
-        )
+        if given.builtin:
+            report = write_builtin_speech(given.out)
+        else:
+            report = synthesize_corpus(
+                given.out,
+                count=given.count,
+                seed=given.seed,
+                engines=[name for name in given.engines.split(",") if name],
+                workers=given.workers,
+                audio_format=given.format,
+                seconds=(given.seconds[0], given.seconds[1]),
+                progress=_counted(sys.stderr),
+            )
     except EmovocaError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -67,7 +67,8 @@ class DemoTruth:
                 f"{self.expression.root} has no {emotion!r} of {subject}; its labels: {', '.join(self.expression.labels)}"
             )
         track = self.expression.coefficients(rows[0].id)
-        return track[int(np.argmax(np.square(track).sum(axis=1)))]
+        peak: Float = track[int(np.argmax(np.square(track).sum(axis=1)))]
+        return peak
 
     def _gap(self, subject: str) -> tuple[Float, float]:
         if subject not in self._gaps:

@@ -49,7 +49,7 @@ _LONGEST_CLOSURE = 0.11
 
 
 @dataclass(frozen=True)
-class Utterance:
+class Saying:
     """What an engine said: mono audio (N,) in -1..1, its rate (Hz) and its phones."""
 
     audio: Float
@@ -70,7 +70,7 @@ def check_engine(engine: str) -> None:
         raise UsageError(f"{engine} is not usable here ({error}); on Debian: apt install {PACKAGES[engine]}") from error
 
 
-def speak_text(engine: str, voice: str, text: str, *, stretch: float = 1.0, pitch: float = 1.0) -> Utterance:
+def speak_text(engine: str, voice: str, text: str, *, stretch: float = 1.0, pitch: float = 1.0) -> Saying:
     """Say a text: stretch > 1 is slower, pitch > 1 is higher (both relative to the voice's own).
 
     Raises UsageError when the engine or the voice is missing and DataError when it says nothing usable.
@@ -108,17 +108,17 @@ def _ends(pairs: list[tuple[str, float]]) -> tuple[Phone, ...]:
     return check_phones([(arpabet(name), start, end) for (name, end), start in zip(pairs, starts, strict=True)])
 
 
-def _speak_flite(voice: str, text: str, stretch: float, pitch: float) -> Utterance:
+def _speak_flite(voice: str, text: str, stretch: float, pitch: float) -> Saying:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "said.wav"
         options = ["--setf", f"duration_stretch={stretch:.3f}", "--setf", f"f0_shift={pitch:.3f}"]
         printed = _run(["flite", "-voice", voice, "-psdur", *options, "-t", text, "-o", str(path)], "flite")
         audio, rate = _read(path)
     pairs = [(name, float(end)) for name, end in re.findall(r"(\S+):([\d.]+)", printed)]
-    return Utterance(audio, rate, _ends(pairs))
+    return Saying(audio, rate, _ends(pairs))
 
 
-def _speak_festival(voice: str, text: str, stretch: float, pitch: float) -> Utterance:
+def _speak_festival(voice: str, text: str, stretch: float, pitch: float) -> Saying:
     quoted = text.replace("\\", "").replace('"', "")
     with tempfile.TemporaryDirectory() as folder:
         path, script = Path(folder) / "said.wav", Path(folder) / "say.scm"
@@ -131,7 +131,7 @@ def _speak_festival(voice: str, text: str, stretch: float, pitch: float) -> Utte
 """)
         printed = _run(["festival", "-b", str(script)], "festival")
         audio, rate = _read(path)
-    return Utterance(audio, rate, _ends([(name, float(end)) for name, end in re.findall(r"(\S+):([\d.]+)", printed)]))
+    return Saying(audio, rate, _ends([(name, float(end)) for name, end in re.findall(r"(\S+):([\d.]+)", printed)]))
 
 
 _IPA: Mapping[str, str] = MappingProxyType({
@@ -188,7 +188,7 @@ def _espeak() -> tuple[Any, int]:
     return library, int(rate)
 
 
-def _speak_espeak(voice: str, text: str, stretch: float, pitch: float) -> Utterance:
+def _speak_espeak(voice: str, text: str, stretch: float, pitch: float) -> Saying:
     try:
         library, rate = _espeak()
     except OSError as error:
@@ -216,7 +216,7 @@ def _speak_espeak(voice: str, text: str, stretch: float, pitch: float) -> Uttera
     library.espeak_Synth(said, len(said), 0, 1, 0, _UTF8, None, None)
     library.espeak_Synchronize()
     audio = np.frombuffer(b"".join(pieces), "<i2").astype(np.float32) / 32768
-    return Utterance(audio, rate, _espeak_phones(events, audio, rate))
+    return Saying(audio, rate, _espeak_phones(events, audio, rate))
 
 
 def _espeak_phones(events: list[tuple[str, float]], audio: Float, rate: int) -> tuple[Phone, ...]:

@@ -15,6 +15,7 @@ from emovoca_cli.constants import INTENSITIES, LANDMARKS, MM
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.errors import DataError
 from emovoca_cli.generators.augment import FLOORS, Timing, augment_mels, augment_wave, mask_features, retime
+from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Float
 
 Half = NDArray[np.float16]
@@ -97,9 +98,9 @@ def choose_entries(entries: Sequence[SequenceEntry], *, per_clip: int, seed: int
     conditions = sorted({condition for versions in emotional.values() for condition in versions})
     waiting: list[tuple[str, float]] = []
     for versions in emotional.values():
-        taken = 0
+        taken, wanted = 0, min(per_clip, len(versions))
         for _ in range(2 * len(conditions)):
-            if taken == min(per_clip, len(versions)):
+            if taken == wanted:
                 break
             if not waiting:
                 waiting = [conditions[index] for index in rng.permutation(len(conditions))]
@@ -114,9 +115,7 @@ class LandmarkBank:
     """Landmark displacements of chosen sequences (T,68,3), kept in millimetres as half floats, and the subjects' rest (68,3)."""
 
     def __init__(self, source: SequenceSource) -> None:
-        from emovoca_cli.mesh.landmarks import landmark_points
-
-        self._source, self._points = source, landmark_points
+        self._source = source
         self.tracks: dict[str, Half] = {}
         self.rest: dict[str, Float] = {}
 
@@ -127,18 +126,24 @@ class LandmarkBank:
     def put(self, entry: SequenceEntry, millimetres: Half) -> None:
         """Keep one sequence that was decoded before, (T,68,3) in millimetres."""
         if millimetres.shape[1:] != (LANDMARKS, 3) or len(millimetres) == 0 or not np.isfinite(millimetres).all():
-            raise DataError(f"sequence {entry.id} has landmarks of shape {millimetres.shape} or not finite; rebuild the data folder")
+            raise DataError(
+                f"sequence {entry.id} has landmarks of shape {millimetres.shape} or not finite; rebuild the data folder"
+            )
         self.tracks[entry.id] = millimetres
         if entry.subject not in self.rest:
             template = self._source.template
-            points = self._points(self._source.neutral(entry.subject), template.faces, template.landmark_faces, template.landmark_weights)
+            points = landmark_points(
+                self._source.neutral(entry.subject), template.faces, template.landmark_faces, template.landmark_weights
+            )
             self.rest[entry.subject] = np.asarray(points, dtype=np.float32)
 
-    def rms(self) -> float:
-        """Root mean square of all kept displacement components in metres (never zero)."""
-        squares = sum(float((track.astype(np.float32) ** 2).sum()) for track in self.tracks.values())
-        count = sum(track.size for track in self.tracks.values())
-        return max(1e-6, (squares / max(1, count)) ** 0.5 / MM)
+    def rms(self, names: Sequence[str]) -> float:
+        """Root mean square of the displacement components of some kept sequences, in metres. Raises DataError when nothing moves."""
+        squares = sum(float((self.tracks[name].astype(np.float32) ** 2).sum()) for name in names)
+        size = (squares / max(1, sum(self.tracks[name].size for name in names))) ** 0.5 / MM
+        if not size > 0:
+            raise DataError("the landmarks of the training sequences never move; build the dataset again")
+        return size
 
 
 def load_bank(

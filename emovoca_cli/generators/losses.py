@@ -30,7 +30,9 @@ def lip_gap(landmarks: Tensor) -> Tensor:
     return (apart.square().sum(-1) + 1e-12).sqrt().mean(-1)
 
 
-def landmark_loss(predicted: Tensor, truth: Tensor, mask: Tensor, rest: Tensor, scale: Tensor, config: S2LConfig) -> dict[str, Tensor]:
+def landmark_loss(
+    predicted: Tensor, truth: Tensor, mask: Tensor, rest: Tensor, scale: Tensor, config: S2LConfig
+) -> dict[str, Tensor]:
     """Terms of E-S2L's loss and their weighted sum "loss", in units of `scale`.
 
     predicted, truth (B,T,68,3) displacements, mask (B,T), rest (B,68,3) the subjects' landmarks at rest, all in metres.

@@ -31,8 +31,3 @@ class S2D(nn.Module):
         """Landmark displacements (B,68,3) to vertex displacements (B,V,3)."""
         vertices: Tensor = self.decoder((landmarks / self.scale_in).flatten(1))  # (B,68,3) to (B,204)
         return vertices * self.scale_out
-
-
-def weighted_l2(predicted: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
-    """Mean weighted vertex distance (paper eq. 3): predicted, truth (B,V,3) and weights (V,) give a scalar in their unit."""
-    return (torch.linalg.vector_norm(predicted - truth, dim=-1) * weights).mean()

@@ -15,7 +15,7 @@ from emovoca_cli.mesh.surface import nearest_surface
 from emovoca_cli.mesh.topology import AnyFloat, AnyInt
 from emovoca_cli.types import Float, MeshTemplate
 
-__all__ = ["EYE_CORNERS", "eye_distance", "landmark_operator", "landmark_points", "lip_gap", "nearest_surface"]
+__all__ = ["EYE_CORNERS", "eye_distance", "landmark_operator", "landmark_points", "lip_gap", "lip_opening", "nearest_surface"]
 
 EYE_CORNERS = (36, 45)
 """Outer corners of the right and the left eye; their distance is the scale of a face."""
@@ -49,6 +49,15 @@ def lip_gap(landmarks: AnyFloat) -> NDArray[np.float32]:
     pairs = np.asarray(INNER_LIP_PAIRS)
     across = np.linalg.norm(points[..., pairs[:, 0], :] - points[..., pairs[:, 1], :], axis=-1)  # (...,3 pairs)
     return np.asarray(across.mean(axis=-1), dtype=np.float32)
+
+
+def lip_opening(landmarks: AnyFloat) -> NDArray[np.float32]:
+    """Signed opening (...) of the lips, metres: mean height of upper over lower inner-lip landmarks (...,68,3).
+
+    Negative where lips overlap, unlike `lip_gap`; linear, so that of a displacement is the change of opening.
+    """
+    heights, pairs = np.asarray(landmarks)[..., 1], np.asarray(INNER_LIP_PAIRS)
+    return np.asarray((heights[..., pairs[:, 0]] - heights[..., pairs[:, 1]]).mean(axis=-1), dtype=np.float32)
 
 
 def eye_distance(landmarks: AnyFloat) -> float:

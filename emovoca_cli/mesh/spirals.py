@@ -180,7 +180,8 @@ class _Walker:
     def _outer_faces(self, ring: Sequence[int], seen: set[int]) -> set[Face]:
         """Faces outside `ring` that touch what is seen with one vertex."""
         outside = {neighbour for vertex in ring if vertex != GAP for neighbour in self.neighbours[vertex] if neighbour not in seen}
-        return {face for vertex in outside for face in self.around[vertex] if sum(corner in seen for corner in face) == 1}
+        around = {face for vertex in outside for face in self.around[vertex]}
+        return {face for face in around if (face[0] in seen) + (face[1] in seen) + (face[2] in seen) == 1}
 
     def _outer_start(self, ring: Sequence[int], outer: set[Face], seen: set[int]) -> int | None:
         """Where the next ring begins: beyond the edge that closes this ring, else beyond the first edge with anything behind it."""

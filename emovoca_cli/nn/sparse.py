@@ -56,18 +56,10 @@ def _bags(x: Tensor, index: Tensor, offset: Tensor, weight: Tensor | None) -> Te
 
 class _Bags(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        index: Tensor,
-        offset: Tensor,
-        weight: Tensor | None,
-        index_t: Tensor,
-        offset_t: Tensor,
-        weight_t: Tensor | None,
-    ) -> Tensor:
-        ctx.save_for_backward(index_t, offset_t, weight_t)
-        return _bags(x, index, offset, weight)
+    def forward(ctx: Any, x: Tensor, *matrices: Any) -> Tensor:
+        # index, offset, weight of the matrix, then of its transpose
+        ctx.save_for_backward(*matrices[3:])
+        return _bags(x, *matrices[:3])
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:

@@ -1,18 +1,18 @@
 """Spiral convolutions, encoder and decoder (Bouritsas et al. 2019; paper section 3.2).
 
-Inside, features lie as (V,C,B): a vertex's features of the whole batch are one contiguous row, so gathering a neighbour is one copy and every
-layer is one small matrix against all vertices without a transpose. Outside, meshes are (B,V,3) and codes (B,latent).
+Inside, features lie as (V,C,B): a vertex's features of the whole batch are one contiguous row, so gathering a neighbour is one copy
+and every layer is one small matrix against all vertices without a transpose. Outside, meshes are (B,V,3) and codes (B,latent).
 
-Speed comes from two facts. A convolution is linear, so it may gather first (rows of inputs, then one product) or multiply first (one product
-at the input vertices, then sum the gathered results): each layer takes the cheaper one. And pooling to a subset and three-tap up-sampling are
-sparse, so they are folded into the gather: an encoder layer computes only the vertices that it keeps, a decoder layer multiplies at the coarse
-level, a quarter of the vertices.
+Speed comes from two facts. A convolution is linear, so it may gather first (rows of inputs, then one product) or multiply first
+(one product at the input vertices, then sum the gathered results): each layer takes the cheaper one. And pooling to a subset and
+three-tap up-sampling are sparse, so they are folded into the gather: an encoder layer computes only the vertices that it keeps, a
+decoder layer multiplies at the coarse level, a quarter of the vertices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -34,7 +34,8 @@ DECODER_FILTERS = (128, 64, 32, 32, 16, 3)
 """Channels of the paper's decoder, from the coarsest level to the mesh; the last two convolutions are both at the finest level."""
 
 CHUNK_BYTES = 24 << 20
-"""Largest intermediate of one pass without gradients on the CPU: larger ones are new pages from the system each time, four times slower."""
+"""Largest intermediate of one pass without gradients on the CPU: larger ones are new pages from the system each time, four times
+slower."""
 
 _GATHER_COST = 2.0
 """Time to add one gathered number, in multiply-adds of a matrix product (measured on two AVX2 cores)."""
@@ -78,11 +79,12 @@ class SpiralOperator(nn.Module):
             stacked = weight.view(self.channels_out, self.length, self.channels_in).transpose(0, 1)
             products = shared_matmul(stacked.reshape(-1, self.channels_in), x)
             rows = self.gather(products.view(self.inputs * self.length, self.channels_out * batch))
-            y = rows.view(self.outputs, self.channels_out, batch)
+            y: Tensor = rows.view(self.outputs, self.channels_out, batch)
         else:
             rows = self.gather(x.reshape(self.inputs, self.channels_in * batch))
             y = shared_matmul(weight, rows.view(self.outputs, self.length * self.channels_in, batch))
-        return y.add_(bias[:, None])
+        y.add_(bias[:, None])
+        return y
 
 
 class SpiralConv(nn.Module):
@@ -115,7 +117,7 @@ class SpiralEncoder(nn.Module):
             for step in range(len(filters) - 1)
         )
         self.linear = nn.Linear(len(hierarchy.levels[-1].spirals) * filters[-1], latent)
-        self._chunk = _chunk(self.convolutions)
+        self._chunk = _chunk(layer.operator for layer in _layers(self.convolutions))
 
     def forward(self, meshes: Tensor) -> Tensor:
         """Displacements (B,V,3) to codes (B,latent)."""
@@ -142,29 +144,32 @@ class SpiralDecoder(nn.Module):
         self.linear = nn.Linear(latent_in, self.coarsest * filters[0])
         counts = [len(level.spirals) for level in hierarchy.levels]
         self._taps = [
-            spiral_taps(hierarchy.levels[step].spirals, up=(*hierarchy.up[step], counts[step + 1])) for step in reversed(range(levels - 1))
+            spiral_taps(hierarchy.levels[step].spirals, up=(*hierarchy.up[step], counts[step + 1]))
+            for step in reversed(range(levels - 1))
         ]
         self._taps.append(spiral_taps(hierarchy.levels[0].spirals))
         self.filters = tuple(filters)
         self.convolutions = nn.ModuleList(SpiralConv(taps, filters[i], filters[i + 1]) for i, taps in enumerate(self._taps))
-        self._chunk = _chunk(self.convolutions)
+        self._chunk = _chunk(layer.operator for layer in _layers(self.convolutions))
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes (B,latent_in) to displacements (B,V,3)."""
-        parts = [self._decode(part, [layer.operator for layer in self.convolutions]) for part in _parts(codes, self._chunk)]
+        parts = [
+            self._decode(part, [layer.operator for layer in _layers(self.convolutions)]) for part in _parts(codes, self._chunk)
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _decode(self, codes: Tensor, operators: Sequence[nn.Module], coarse: Tensor | None = None) -> Tensor:
+    def _decode(self, codes: Tensor, operators: Sequence[SpiralOperator], coarse: Tensor | None = None) -> Tensor:
         batch, last = len(codes), len(operators) - 1
         x = torch.addmm(self.linear.bias[:, None], self.linear.weight, codes.t()).view(self.coarsest, -1, batch)
         x = x if coarse is None else x[coarse]
-        for place, (operator, layer) in enumerate(zip(operators, self.convolutions, strict=True)):
+        for place, (operator, layer) in enumerate(zip(operators, _layers(self.convolutions), strict=True)):
             x = operator(x, layer.weight, layer.bias)
             x = x if place == last else F.elu(x, inplace=True)
         # (V,3,B) to (B,V,3)
         return x.reshape(-1, batch).t().contiguous().view(batch, -1, self.filters[-1])
 
-    def restrict(self, vertices: NDArray[np.integer]) -> RestrictedDecoder:  # type: ignore[type-arg]
+    def restrict(self, vertices: NDArray[np.integer[Any]]) -> RestrictedDecoder:
         """Return a decoder of some finest vertices (n,) alone: the same weights and numbers, only the work that they depend on."""
         return RestrictedDecoder(self, np.asarray(vertices, dtype=np.int64))
 
@@ -182,35 +187,41 @@ class RestrictedDecoder:
             raise UsageError(f"a restricted decoder takes different vertices between 0 and {limit - 1}")
         self._decoder = decoder
         self.vertices = vertices
-        operators: list[SpiralOperator] = []
+        self._operators: list[SpiralOperator] = []
         needed = vertices
         for place in reversed(range(len(decoder._taps))):
             taps, needed = decoder._taps[place].of_rows(needed)
-            operators.insert(0, SpiralOperator(taps, decoder.filters[place], decoder.filters[place + 1]))
-        self._operators = nn.ModuleList(operators)
+            self._operators.insert(0, SpiralOperator(taps, decoder.filters[place], decoder.filters[place + 1]))
         self._coarse = None if len(needed) == decoder.coarsest else torch.from_numpy(needed)
-        self._chunk = max(1, CHUNK_BYTES // (4 * max(operator.widest for operator in operators)))
+        self._chunk = _chunk(self._operators)
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Codes (B,latent_in) to displacements (B,n,3)."""
-        self._operators.to(codes.device)
+        for operator in self._operators:
+            operator.to(codes.device)
         if self._coarse is not None:
             self._coarse = self._coarse.to(codes.device)
-        parts = [self._decoder._decode(part, list(self._operators), self._coarse) for part in _parts(codes, self._chunk)]
+        parts = [self._decoder._decode(part, self._operators, self._coarse) for part in _parts(codes, self._chunk)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _check_levels(hierarchy: Hierarchy, wanted: int, what: str) -> None:
     if len(hierarchy.levels) != wanted:
-        raise UsageError(f"the {what} has filters for {wanted} mesh levels, the hierarchy has {len(hierarchy.levels)}; change one of them")
+        raise UsageError(
+            f"the {what} has filters for {wanted} mesh levels, the hierarchy has {len(hierarchy.levels)}; change one of them"
+        )
 
 
-def _chunk(convolutions: nn.ModuleList) -> int:
-    return max(1, CHUNK_BYTES // (4 * max(int(layer.operator.widest) for layer in convolutions)))
+def _layers(modules: nn.ModuleList) -> list[SpiralConv]:
+    return cast("list[SpiralConv]", list(modules))
+
+
+def _chunk(operators: Iterable[SpiralOperator]) -> int:
+    return max(1, CHUNK_BYTES // (4 * max(operator.widest for operator in operators)))
 
 
 def _parts(x: Tensor, chunk: int) -> Sequence[Tensor]:
-    """Split a batch for the CPU's memory, in parts of nearly equal size; with gradients everything is kept anyway, so it stays whole."""
+    """Split a batch for the CPU's memory, in nearly equal parts. With gradients everything is kept anyway, so it stays whole."""
     if x.is_cuda or torch.is_grad_enabled() or len(x) <= chunk:
         return [x]
     return x.chunk(-(-len(x) // chunk))

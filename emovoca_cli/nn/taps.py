@@ -1,8 +1,8 @@
 """Where a spiral convolution reads from, as one sparse rule: pooling, up-sampling and padding folded into the gather.
 
-A spiral convolution is y[v] = bias + sum_k W_k x[spiral(v, k)]. Up-sampling before it and keeping a subset of vertices after it are linear and
-sparse too, so each layer has a single list of taps (row, slot, source, weight): output vertex `row` reads, at place `slot` of its spiral,
-`weight` times the features of input vertex `source`. Padding (-1) is simply no tap.
+A spiral convolution is y[v] = bias + sum_k W_k x[spiral(v, k)]. Up-sampling before it and keeping a subset of vertices after it are
+linear and sparse too, so each layer has a single list of taps (row, slot, source, weight): output vertex `row` reads, at place
+`slot` of its spiral, `weight` times the features of input vertex `source`. Padding (-1) is simply no tap.
 """
 
 from __future__ import annotations
@@ -39,7 +39,13 @@ class Taps:
         mine = place[self.rows] >= 0
         needed, sources = np.unique(self.sources[mine], return_inverse=True)
         taps = Taps(
-            place[self.rows[mine]], self.slots[mine], sources.astype(np.int64), self.weights[mine], len(rows), len(needed), self.length
+            place[self.rows[mine]],
+            self.slots[mine],
+            sources.astype(np.int64),
+            self.weights[mine],
+            len(rows),
+            len(needed),
+            self.length,
         )
         return taps, needed
 

@@ -17,7 +17,7 @@ from emovoca_cli.render.camera import Camera, look_at
 from emovoca_cli.render.lighting import Lights, portrait_lights
 from emovoca_cli.render.opengl import PLATFORMS, PyrenderBackend
 from emovoca_cli.render.raycast import Picture, RaycastBackend
-from emovoca_cli.render.surface import Geometry, Surface
+from emovoca_cli.render.surface import Geometry, Posed, Surface
 from emovoca_cli.types import Float
 
 BACKENDS = ("auto", "pyrender", "embreex")
@@ -40,6 +40,9 @@ class Backend(Protocol):
 
     def render(self, geometry: Geometry, vertices: Float, camera: Camera, lights: Lights, size: tuple[int, int]) -> Picture:
         """Picture (H,W,3) of the geometry posed as `vertices` (V,3) metres; size = (width, height)."""
+
+    def draw(self, posed: Posed, camera: Camera, lights: Lights, size: tuple[int, int]) -> Picture:
+        """The same for a pose that `occlusion.pose` has prepared, perhaps in another thread."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,15 @@ def _probe_pyrender() -> Probe:
         command = [sys.executable, "-m", "emovoca_cli.render.probe", platform]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+            if done.returncode != 0:
+                raise ValueError(
+                    done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"ended with code {done.returncode}"
+                )
             answer = json.loads(done.stdout.strip().splitlines()[-1])
         except subprocess.TimeoutExpired:
             answer = {"error": f"no answer within {_TIMEOUT:.0f} s"}
-        except (OSError, ValueError, IndexError):
-            answer = {"error": "the attempt crashed"}
+        except (OSError, ValueError, IndexError) as error:
+            answer = {"error": f"the attempt crashed ({error})"}
         if "milliseconds" in answer:
             return Probe("pyrender", True, "", float(answer["milliseconds"]), platform)
         reasons.append(f"{platform}: {answer['error']}")

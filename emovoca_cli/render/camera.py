@@ -104,9 +104,8 @@ def portrait_camera(
     template has them, otherwise the bounds do.
     """
     if not (abs(yaw) <= 180 and abs(pitch) <= 85 and 1 <= fov <= 120 and zoom > 0 and aspect > 0):
-        raise UsageError(
-            f"camera yaw {yaw}, pitch {pitch}, fov {fov}, zoom {zoom}: yaw is in -180..180, pitch in -85..85, fov in 1..120 degrees, zoom > 0"
-        )
+        seen = f"camera yaw {yaw}, pitch {pitch}, fov {fov}, zoom {zoom}"
+        raise UsageError(f"{seen}: expected yaw in -180..180, pitch in -85..85 and fov in 1..120 degrees, zoom above 0")
     points = np.asarray(template.vertices if vertices is None else vertices, np.float32)
     low, high = points.min(axis=0), points.max(axis=0)
     centre = (low + high) / 2
@@ -129,4 +128,6 @@ def portrait_camera(
     direction = np.array([math.sin(turn) * math.cos(tilt), math.sin(tilt), math.cos(turn) * math.cos(tilt)])
     reach = float(np.linalg.norm(high - low))
     eye = (target + distance * direction).astype(np.float32)
-    return look_at(eye, target.astype(np.float32), fov=fov, near=max(distance - 2 * reach, distance * 0.02), far=distance + 3 * reach)
+    return look_at(
+        eye, target.astype(np.float32), fov=fov, near=max(distance - 2 * reach, distance * 0.02), far=distance + 3 * reach
+    )

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 
 from emovoca_cli.render.camera import Camera
-from emovoca_cli.render.lighting import Light, Lights, unit
+from emovoca_cli.render.lighting import Lights, unit
 from emovoca_cli.render.surface import Geometry, Posed
 from emovoca_cli.types import Bool, Float
 
-SKY_RAYS = 48
+SKY_RAYS = 40
 """Directions over the whole sphere; about half of them lie above any one vertex."""
 
-KEY_RAYS = 10
+KEY_RAYS = 8
 """Directions within the key light's disc."""
+
+MARGIN = 2
+"""Edges from a visible vertex within which shadows are worked out."""
 
 SMOOTHING = 2
 """Rounds of averaging with the neighbours, which take the grain of so few rays away."""
@@ -35,8 +38,8 @@ def embree_scene(geometry: Geometry, vertices: Float) -> Any:
     return scene
 
 
-def pose(geometry: Geometry, vertices: Float, camera: Camera, lights: Lights, *, shadows: bool = True) -> tuple[Posed, Any]:
-    """The geometry in a pose (V,3) with its normals and, with `shadows`, its soft shadows; and the embree scene (None without).
+def pose(geometry: Geometry, vertices: Float, camera: Camera, lights: Lights, *, shadows: bool = True) -> Posed:
+    """The geometry in a pose (V,3) with its normals and, with `shadows`, its soft shadows. Safe to call from several threads.
 
     Without embreex there are no shadows. Only vertices that the camera may see are asked for; the rest count as open.
     """
@@ -46,20 +49,37 @@ def pose(geometry: Geometry, vertices: Float, camera: Camera, lights: Lights, *,
     try:
         scene = embree_scene(geometry, vertices)
     except ImportError:
-        return Posed(geometry, vertices, normals, ones, ones), None
+        return Posed(geometry, vertices, normals, ones, ones)
     if not shadows:
-        return Posed(geometry, vertices, normals, ones, ones), scene
-    # Facing away by more than the bend of a coarse face: cannot be in the picture.
-    towards = camera.eye - vertices
-    seen = np.einsum("ij,ij->i", normals, towards) > -0.35 * np.sqrt(np.einsum("ij,ij->i", towards, towards))
+        return Posed(geometry, vertices, normals, ones, ones, scene)
+    seen = _visible(scene, geometry, vertices, normals, camera)
     size = float(np.linalg.norm(vertices.max(axis=0) - vertices.min(axis=0)))
     origins = vertices[seen] + normals[seen] * np.float32(_BIAS * size)
     sky = _sky_visibility(scene, origins, normals[seen], np.float32(_REACH * size))
-    key = _key_visibility(scene, origins, normals[seen], camera.rotation @ unit(lights.key.direction), lights.key, sky)
+    key = _key_visibility(
+        scene, origins, normals[seen], sky, disc=_disc(camera.rotation @ unit(lights.key.direction), lights.key.spread, KEY_RAYS)
+    )
     ambient, shadow = ones.copy(), ones.copy()
     ambient[seen], shadow[seen] = sky, key
     both = _smooth(geometry, np.stack([ambient, shadow], axis=1), seen)
-    return Posed(geometry, vertices, normals, np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])), scene
+    return Posed(geometry, vertices, normals, np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1]), scene)
+
+
+def _visible(scene: Any, geometry: Geometry, vertices: Float, normals: Float, camera: Camera) -> Bool:
+    """Vertices (V,) that may matter to the picture: seen by the camera, or within a few edges of one that is."""
+    towards = camera.eye - vertices
+    distance = np.sqrt(np.einsum("ij,ij->i", towards, towards))
+    # Facing away by more than the bend of a coarse face: cannot be in the picture.
+    facing = np.flatnonzero(np.einsum("ij,ij->i", normals, towards) > -0.35 * distance)
+    start = vertices[facing] + towards[facing] * (0.002 * float(np.ptp(vertices[:, 1])) / distance[facing])[:, None]
+    reached = (
+        scene.run(start.astype(np.float32), towards[facing], dists=np.full(len(facing), 1.0, np.float32), query="OCCLUDED") != 0
+    )
+    seen = np.zeros(geometry.count, np.float32)
+    seen[facing[reached]] = 1.0
+    for _ in range(MARGIN):
+        seen = np.minimum(seen + geometry.graph @ seen, 1.0)
+    return np.asarray(seen > 0)
 
 
 def _sky_visibility(scene: Any, origins: Float, normals: Float, reach: np.float32) -> Float:
@@ -74,21 +94,20 @@ def _sky_visibility(scene: Any, origins: Float, normals: Float, reach: np.float3
     return np.asarray(free / np.maximum(total, 1e-9), np.float32)
 
 
-def _key_visibility(scene: Any, origins: Float, normals: Float, direction: Float, lamp: Light, sky: Float) -> Float:
-    """Share (N,) of the key light's disc that each point sees.
+def _key_visibility(scene: Any, origins: Float, normals: Float, sky: Float, *, disc: Float) -> Float:
+    """Share (N,) of the key light's disc, given as directions (D,3), that each point sees.
 
     At grazing angles a coarse mesh shadows itself in facets, so there the shadow gives way to a shade made from the sky.
     """
-    cosine = normals @ direction
+    cosine = normals @ disc.mean(axis=0)
     lit = np.flatnonzero(cosine > -0.12)
-    rays = _disc(direction, lamp.spread, KEY_RAYS)
-    vertex = np.repeat(lit, len(rays))
-    tiled = np.tile(rays, (len(lit), 1))
+    vertex = np.repeat(lit, len(disc))
+    tiled = np.tile(disc, (len(lit), 1))
     blocked = scene.run(origins[vertex], tiled, query="OCCLUDED") == 0 if len(vertex) else np.zeros(0, bool)
     shadow = np.clip(sky * 2.0, 0.0, 1.0)
     blend = np.clip((cosine[lit] + 0.12) / 0.37, 0.0, 1.0)
     blend = blend * blend * (3 - 2 * blend)
-    free = 1.0 - blocked.reshape(len(lit), len(rays)).mean(axis=1)
+    free = 1.0 - blocked.reshape(len(lit), len(disc)).mean(axis=1)
     shadow[lit] = shadow[lit] * (1 - blend) + free * blend
     return np.asarray(shadow, np.float32)
 

@@ -17,7 +17,7 @@ from emovoca_cli.render.glsl import VERTEX, fragment_shader
 from emovoca_cli.render.lighting import Lights, background
 from emovoca_cli.render.occlusion import pose
 from emovoca_cli.render.raycast import Picture
-from emovoca_cli.render.surface import Geometry
+from emovoca_cli.render.surface import Geometry, Posed
 from emovoca_cli.types import Float
 
 PLATFORMS = ("egl", "osmesa", "window")
@@ -45,13 +45,16 @@ class PyrenderBackend:
 
     def render(self, geometry: Geometry, vertices: Float, camera: Camera, lights: Lights, size: tuple[int, int]) -> Picture:
         """Picture (H,W,3) of the geometry posed as `vertices` (V,3). Raises DeviceError when OpenGL fails."""
-        posed, _ = pose(geometry, vertices, camera, lights)
+        return self.draw(pose(geometry, vertices, camera, lights), camera, lights, size)
+
+    def draw(self, posed: Posed, camera: Camera, lights: Lights, size: tuple[int, int]) -> Picture:
+        """Picture (H,W,3) of what `occlusion.pose` prepared. Raises DeviceError when OpenGL fails."""
         width, height = size
         if (lights, size) not in self._backdrop:
             self._backdrop[(lights, size)] = background(lights, size)
         with self._lock:
             try:
-                drawn = self._draw(posed, camera, lights, width, height)
+                drawn = self._pixels(posed, camera, lights, width, height)
             except DeviceError:
                 raise
             except Exception as error:
@@ -60,7 +63,7 @@ class PyrenderBackend:
         mixed = rgba[..., :3] + (1 - rgba[..., 3:] / 255) * self._backdrop[(lights, size)] * 255
         return np.asarray(np.clip(np.round(mixed), 0, 255), np.uint8)
 
-    def _draw(self, posed: Any, camera: Camera, lights: Lights, width: int, height: int) -> Any:
+    def _pixels(self, posed: Posed, camera: Camera, lights: Lights, width: int, height: int) -> Any:
         renderer, pyrender = self._start(width, height)
         shaders = self._shaders.get(lights)
         if shaders is None:
@@ -71,7 +74,7 @@ class PyrenderBackend:
             (folder / "flat.frag").write_text(fragment_shader(lights), encoding="utf-8")
             shaders = self._shaders[lights] = ShaderProgramCache(shader_dir=str(folder))
         renderer._renderer._program_cache = shaders
-        geometry: Geometry = posed.geometry
+        geometry = posed.geometry
         primitive = pyrender.Primitive(
             positions=posed.vertices,
             normals=posed.normals,
@@ -109,7 +112,9 @@ class PyrenderBackend:
             cls._renderer = pyrender.OffscreenRenderer(width, height)
             cls._platform = self.platform
         if cls._platform != self.platform:
-            raise DeviceError(f"this process already draws with OpenGL through {cls._platform}; start another one for {self.platform}")
+            raise DeviceError(
+                f"this process already draws with OpenGL through {cls._platform}; start another one for {self.platform}"
+            )
         import pyrender
 
         cls._renderer.viewport_width, cls._renderer.viewport_height = width, height

@@ -17,7 +17,7 @@ LID_LANDMARKS = (37, 38, 40, 41, 43, 44, 46, 47)
 """Upper and lower lids of both eyes, without the corners, which do not follow the gaze."""
 
 DRAG_PER_DEGREE = 0.002 / 0.089 / 30.0
-"""Sideways drag of the lids a degree of gaze, as a share of the distance of the outer eye corners (2 mm at 89 mm for 30 degrees)."""
+"""Sideways drag of the lids a degree of gaze, as a share of the outer-eye distance (2 mm at 89 mm for 30 degrees)."""
 
 GAZE_LIMIT = 35.0
 """Degrees that an eye turns at most."""
@@ -55,7 +55,9 @@ def similarity(source: Float, target: Float, *, scale: bool = True) -> Matrix:
 
 def apply(transform: Matrix, points: Float) -> Float:
     """Points (...,N,3) moved by transforms (...,4,4)."""
-    return np.asarray(np.asarray(points, np.float64) @ np.swapaxes(transform[..., :3, :3], -1, -2) + transform[..., None, :3, 3], np.float32)
+    return np.asarray(
+        np.asarray(points, np.float64) @ np.swapaxes(transform[..., :3, :3], -1, -2) + transform[..., None, :3, 3], np.float32
+    )
 
 
 def gaze_yaw(landmarks: Float, rest: Float) -> NDArray[np.float64]:
@@ -123,7 +125,7 @@ def _skull_motion(base: MeshTemplate, neutral: Float, vertices: Float) -> tuple[
     else:
         skull = similarity(neutral[above], vertices[:, above], scale=False)
     moved = landmark_points(vertices, base.faces, base.landmark_faces, base.landmark_weights)
-    return skull, gaze_yaw(apply(np.linalg.inv(skull), moved), rest)
+    return skull, gaze_yaw(apply(np.asarray(np.linalg.inv(skull), np.float64), moved), rest)
 
 
 def _turn(centre: Float, degrees: NDArray[np.float64]) -> Matrix:

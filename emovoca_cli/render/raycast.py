@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -33,13 +31,18 @@ class RaycastBackend:
         try:
             import embreex  # noqa: F401
         except ImportError as error:
-            raise DeviceError(f"the embreex backend is not installed ({error}); pip install embreex, or use --backend pyrender") from error
+            raise DeviceError(
+                f"the embreex backend is not installed ({error}); pip install embreex, or use --backend pyrender"
+            ) from error
         self._backdrop: dict[tuple[Lights, tuple[int, int]], Float] = {}
 
     def render(self, geometry: Geometry, vertices: Float, camera: Camera, lights: Lights, size: tuple[int, int]) -> Picture:
         """Picture (H,W,3) of the geometry posed as `vertices` (V,3)."""
-        posed, scene = pose(geometry, vertices, camera, lights)
-        width, height = size
+        return self.draw(pose(geometry, vertices, camera, lights), camera, lights, size)
+
+    def draw(self, posed: Posed, camera: Camera, lights: Lights, size: tuple[int, int]) -> Picture:
+        """Picture (H,W,3) of what `occlusion.pose` prepared."""
+        geometry = posed.geometry
         if (lights, size) not in self._backdrop:
             self._backdrop[(lights, size)] = background(lights, size)
         backdrop = self._backdrop[(lights, size)]
@@ -47,11 +50,13 @@ class RaycastBackend:
         left, top, right, bottom = _box(camera.project(posed.vertices, size), size)
         if right <= left or bottom <= top:
             return picture
-        attributes = np.concatenate([posed.normals @ camera.rotation, geometry.colors, posed.ambient[:, None], posed.key[:, None]], axis=1)
+        attributes = np.concatenate(
+            [posed.normals @ camera.rotation, geometry.colors, posed.ambient[:, None], posed.key[:, None]], axis=1
+        )
         table = np.concatenate([attributes, geometry.materials], axis=1).astype(np.float32)
         rows, columns = np.mgrid[top:bottom, left:right]
         pixels = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1).astype(np.float32)
-        colors, hit = self._trace(scene, posed, table, pixels, camera, lights, size)
+        colors, hit = self._trace(posed, table, pixels, camera=camera, lights=lights, size=size)
         shape = (bottom - top, right - left)
         window = picture[top:bottom, left:right]
         window[hit.reshape(shape)] = colors
@@ -60,19 +65,21 @@ class RaycastBackend:
         if len(y):
             middle = np.stack([x + left + 0.5, y + top + 0.5], axis=1).astype(np.float32)
             pixels = (middle[:, None, :] + _SUBPIXELS).reshape(-1, 2)
-            colors, hit = self._trace(scene, posed, table, pixels, camera, lights, size)
+            colors, hit = self._trace(posed, table, pixels, camera=camera, lights=lights, size=size)
             samples = np.repeat(backdrop[y + top, x + left] * np.float32(255), 4, axis=0)
             samples[hit] = colors
             window[y, x] = np.round(samples.reshape(-1, 4, 3).mean(axis=1)).astype(np.uint8)
         return picture
 
     def _trace(
-        self, scene: Any, posed: Posed, table: Float, pixels: Float, camera: Camera, lights: Lights, size: tuple[int, int]
+        self, posed: Posed, table: Float, pixels: Float, *, camera: Camera, lights: Lights, size: tuple[int, int]
     ) -> tuple[Picture, Bool]:
         """Bytes (hits,3) and hit (N,) for pixels (N,2)."""
         local = camera.directions(pixels, size)
         origins = np.broadcast_to(camera.eye, local.shape)
-        answer = scene.run(np.ascontiguousarray(origins), np.ascontiguousarray(local @ camera.rotation.T), query="INTERSECT", output=True)
+        answer = posed.scene.run(
+            np.ascontiguousarray(origins), np.ascontiguousarray(local @ camera.rotation.T), query="INTERSECT", output=True
+        )
         hit = answer["primID"] >= 0
         index = np.flatnonzero(hit)
         colors = np.empty((len(index), 3), np.uint8)
@@ -91,7 +98,15 @@ class RaycastBackend:
                 normals[:, inside] *= -1
                 values[6, inside] *= BACKFACE
                 values[7, inside] = 0.0
-            light = shade(normals, views, values[3:6], values[6], values[7], values[8:11], lights)
+            light = shade(
+                normals=normals,
+                views=views,
+                albedo=values[3:6],
+                ambient=values[6],
+                key=values[7],
+                materials=values[8:11],
+                lights=lights,
+            )
             colors[start : start + _BLOCK] = encode(light).T
         return colors, hit
 

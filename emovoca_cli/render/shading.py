@@ -45,6 +45,7 @@ _TABLE = 32768
 
 
 def shade(
+    *,
     normals: Float,
     views: Float,
     albedo: Float,

@@ -103,13 +103,16 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Posed:
-    """A geometry in one pose: vertices and normals (V,3), ambient and key visibility (V,) in 0-1 (1 = nothing in the way)."""
+    """A geometry in one pose: vertices and normals (V,3), ambient and key visibility (V,) in 0-1 (1 = nothing in the
+    way), and the embree scene where embree is installed.
+    """
 
     geometry: Geometry
     vertices: Float
     normals: Float
     ambient: Float
     key: Float
+    scene: Any = None
 
 
 def _material_rows(surface: Surface) -> Float:

@@ -1,6 +1,7 @@
 """Trained models as a folder of plain data: model.safetensors, config.json, template.npz and, for mesh networks, hierarchy.npz.
 
-Nothing is unpickled. config.json is written last and names the hash of every other file, so a folder is either whole or says what is wrong.
+Nothing is unpickled. config.json is written last and names the hash of every other file, so a folder is either whole or says what
+is wrong.
 """
 
 from __future__ import annotations
@@ -39,11 +40,15 @@ class Checkpoint:
         """Put the weights into a model of these settings. Raises CheckpointError, naming the first one that does not fit."""
         wanted = model.state_dict()
         for name in sorted(set(wanted) ^ set(self.state)):
-            raise CheckpointError(f"{self.path} {'misses' if name in wanted else 'has an unknown'} weight {name!r}; train or download it again")
+            raise CheckpointError(
+                f"{self.path} {'misses' if name in wanted else 'has an unknown'} weight {name!r}; train or download it again"
+            )
         for name, value in wanted.items():
             seen = tuple(self.state[name].shape)
             if seen != tuple(value.shape):
-                raise CheckpointError(f"{self.path}: weight {name!r} has shape {seen}, expected {tuple(value.shape)}; its config does not fit it")
+                raise CheckpointError(
+                    f"{self.path}: weight {name!r} has shape {seen}, expected {tuple(value.shape)}; its config does not fit it"
+                )
         model.load_state_dict(dict(self.state))
 
 
@@ -57,7 +62,8 @@ def save_checkpoint(
     provenance: Mapping[str, Any],
     half: bool = False,
 ) -> None:
-    """Write weights and settings beside what the caller has put into `folder` (template.npz, hierarchy.npz); config.json comes last.
+    """Write weights and settings beside what the caller has put into `folder` (template.npz, hierarchy.npz); config.json comes
+    last.
 
     half: store the weights as float16. Raises OutputError.
     """
@@ -68,7 +74,14 @@ def save_checkpoint(
         except SafetensorError as error:
             raise OutputError(f"cannot write {folder / MODEL}: {error}") from error
     files = {name: hash_file(folder / name) for name in (MODEL, TEMPLATE, HIERARCHY) if (folder / name).is_file()}
-    head = {"schema": CHECKPOINT_SCHEMA, "kind": kind, "config": config, "licence": licence, "provenance": provenance, "files": files}
+    head = {
+        "schema": CHECKPOINT_SCHEMA,
+        "kind": kind,
+        "config": config,
+        "licence": licence,
+        "provenance": provenance,
+        "files": files,
+    }
     write_json(folder / CONFIG, head)
 
 
@@ -86,14 +99,18 @@ def load_checkpoint(path: str | Path, *, kind: str) -> Checkpoint:
         missing = [key for key in KEYS if not isinstance(head, dict) or key not in head]
         raise CheckpointError(f"{folder / CONFIG} is not a checkpoint of emovoca: it misses {', '.join(missing)}")
     if not isinstance(head["schema"], int) or head["schema"] > CHECKPOINT_SCHEMA:
-        raise CheckpointError(f"{folder} has checkpoint schema {head['schema']}, this version reads up to {CHECKPOINT_SCHEMA}; update emovoca")
+        raise CheckpointError(
+            f"{folder} has checkpoint schema {head['schema']}, this version reads up to {CHECKPOINT_SCHEMA}; update emovoca"
+        )
     if head["kind"] != kind:
         raise CheckpointError(f"{folder} is a model of kind {head['kind']!r}, expected {kind!r}; give another --model")
     for name, digest in head["files"].items():
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder} misses {name}; train or download it again")
         if hash_file(folder / name) != digest:
-            raise CheckpointError(f"{folder / name} is damaged or from another model (its hash is not the one in {CONFIG}); train or download it again")
+            raise CheckpointError(
+                f"{folder / name} is damaged or from another model (not the hash in {CONFIG}); train or download it again"
+            )
     try:
         state = {name: _loaded(value) for name, value in load_file(folder / MODEL).items()}
     except (SafetensorError, OSError) as error:
@@ -111,7 +128,9 @@ def find_checkpoint(path: str | Path) -> Path:
     if str(path) in names:
         return built_in / str(path)
     what = f"{folder} is a folder without {CONFIG}" if folder.is_dir() else f"there is no model {str(path)!r}"
-    raise UsageError(f"{what}; give a folder that `emovoca train` wrote or a built-in name ({', '.join(names) or 'none is installed'})")
+    raise UsageError(
+        f"{what}; give a folder that `emovoca train` wrote or a built-in name ({', '.join(names) or 'none is installed'})"
+    )
 
 
 def checkpoint_hash(folder: Path) -> str:

@@ -109,6 +109,7 @@ class FakeMixer:
     def __init__(self, path: Path, template: MeshTemplate | None = None) -> None:
         self.template = template or grid()
         self.path = path
+        self.licence = "talk-licence"
         self.encoded = 0
 
     def encode_talk(self, displacement: Float) -> Float:

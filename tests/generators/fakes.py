@@ -1,4 +1,4 @@
-"""A small talking thing to train on: a strip of mesh whose 68 landmarks follow the loudness of a tone."""
+"""A small talking thing to train on: a strip of mesh whose 68 landmarks follow the loudness of a hiss."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class FakeSource:
                 time = np.arange(round(length * 16000)) / 16000
                 loud = (np.sin(2 * np.pi * 2 * time + rng.uniform(0, 6)) > 0).astype(np.float32)
                 path = folder / f"{talk}.wav"
-                wave = 0.3 * (0.02 + loud) * np.sin(2 * np.pi * 300 * time) + 1e-4 * rng.normal(size=len(time))
+                wave = 0.1 * (0.005 + loud) * rng.normal(size=len(time))
                 soundfile.write(path, wave.astype(np.float32), 16000)
                 frames = round(length * FPS)
                 self._level[talk] = np.interp(np.arange(frames) / FPS - lag, time, loud).astype(np.float32)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from emovoca_cli.config.generators import s2l_config
+from emovoca_cli.config.generators import S2LConfig, s2d_preset, s2l_preset
 from emovoca_cli.constants import INNER_LIP_PAIRS
 from emovoca_cli.errors import UsageError
 from emovoca_cli.generators.losses import landmark_loss, lip_gap, masked_mean
@@ -15,9 +18,13 @@ from emovoca_cli.generators.s2l import ES2L
 pytestmark = pytest.mark.unit
 
 
-def model(**changes: object) -> ES2L:
+def tiny(**changes: Any) -> S2LConfig:
+    return replace(s2l_preset("tiny"), **changes)
+
+
+def model(**changes: Any) -> ES2L:
     torch.manual_seed(0)
-    config = s2l_config("tiny", **changes)
+    config = tiny(**changes)
     network = ES2L(config, speech_channels=6, emotions=4).eval()
     torch.nn.init.normal_(network.output.weight, std=0.1)
     network.scale.fill_(0.003)
@@ -34,7 +41,7 @@ def inputs(batch: int, frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.T
 
 
 def test_starts_as_a_face_at_rest() -> None:
-    network = ES2L(s2l_config("demo"), speech_channels=320, emotions=11)
+    network = ES2L(S2LConfig(), speech_channels=320, emotions=11)
     moved = network(torch.randn(2, 7, 320), torch.rand(2, 7, 11), torch.rand(2, 7, 3))
     assert moved.shape == (2, 7, 68, 3)
     assert moved.abs().max() == 0
@@ -53,7 +60,7 @@ def test_padding_changes_nothing(front: int) -> None:
 
 
 def test_what_lies_in_the_padding_does_not_reach_the_loss() -> None:
-    network, config = model(), s2l_config("tiny")
+    network, config = model(), tiny()
     speech, emotion, intensity = inputs(2, 12)
     truth, rest = torch.randn(2, 12, 68, 3) * 0.003, torch.randn(2, 68, 3) * 0.05
     lengths = torch.tensor([12, 5])
@@ -86,7 +93,7 @@ def test_gradient_reaches_every_weight() -> None:
 
 
 def test_loss_by_hand() -> None:
-    config = s2l_config("tiny", mouth_weight=2.0, velocity_weight=3.0, gap_weight=4.0)
+    config = tiny(mouth_weight=2.0, velocity_weight=3.0, gap_weight=4.0)
     rest = torch.zeros(1, 68, 3)
     truth = torch.zeros(1, 2, 68, 3)
     predicted = torch.zeros(1, 2, 68, 3)
@@ -117,7 +124,7 @@ def test_masked_mean() -> None:
 
 def test_learns_three_sequences_by_heart() -> None:
     torch.manual_seed(0)
-    config = s2l_config("tiny", hidden=32, dropout=0.0)
+    config = tiny(hidden=32, dropout=0.0)
     network = ES2L(config, speech_channels=6, emotions=4)
     network.scale.fill_(0.003)
     speech, emotion, intensity = inputs(3, 15)
@@ -134,7 +141,7 @@ def test_learns_three_sequences_by_heart() -> None:
 
 
 def test_every_preset_builds_and_contradictions_are_refused() -> None:
-    paper = s2l_config("paper")
+    paper = s2l_preset("paper")
     network = ES2L(paper, speech_channels=768, emotions=5)
     assert network.lstm.num_layers == 7
     assert network.lstm.hidden_size == 32
@@ -142,16 +149,16 @@ def test_every_preset_builds_and_contradictions_are_refused() -> None:
     for changes, words in (
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"steps": 0}, "steps is 0"),
-        ({"speed": 1}, "unknown setting 'speed'"),
         ({"gap_weight": -1.0}, "gap_weight is -1.0"),
     ):
         with pytest.raises(UsageError, match=words):
-            s2l_config("demo", **changes)
-    with pytest.raises(UsageError, match="unknown preset 'big'"):
-        s2l_config("big")
+            tiny(**changes)
+    for choose in (s2l_preset, s2d_preset):
+        with pytest.raises(UsageError, match="unknown preset 'big'"):
+            choose("big")
 
 
 def test_demo_size() -> None:
-    network = ES2L(s2l_config("demo"), speech_channels=320, emotions=11)
+    network = ES2L(S2LConfig(), speech_channels=320, emotions=11)
     assert sum(weight.numel() for weight in network.parameters()) < 2_000_000
     assert np.isfinite(network.scale.item())

@@ -1,0 +1,165 @@
+"""Trained generators, loaded and ready: speech and emotion over time in, a moving face out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emovoca_cli.audio.features import SpeechEncoder, speech_encoder
+from emovoca_cli.audio.io import frame_count
+from emovoca_cli.config.generators import S2DConfig, S2LConfig
+from emovoca_cli.config.load import with_values
+from emovoca_cli.constants import INTENSITIES, LANDMARKS
+from emovoca_cli.data.template import load_template
+from emovoca_cli.errors import CheckpointError, UsageError
+from emovoca_cli.generators.s2d import S2D
+from emovoca_cli.generators.s2l import ES2L
+from emovoca_cli.mesh.hierarchy import Hierarchy
+from emovoca_cli.runtime.checkpoint import CONFIG, HIERARCHY, TEMPLATE, Checkpoint, load_checkpoint
+from emovoca_cli.types import Float, MeshTemplate
+
+S2L_KIND, S2D_KIND = "s2l", "s2d"
+
+
+class S2LModel:
+    """A trained E-S2L: speech features and conditions to landmark displacements."""
+
+    def __init__(self, network: ES2L, *, encoder: str, emotions: tuple[str, ...], fps: float, device: torch.device) -> None:
+        """Hold a network that is ready to predict at `fps`; `load` reads one from a folder."""
+        self.network, self.encoder_name, self.emotions, self.fps, self.device = network, encoder, emotions, fps, device
+        self.network.to(device).eval()
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | None = None) -> S2LModel:
+        """Read a checkpoint folder, or a built-in model by name. Raises UsageError and CheckpointError."""
+        stored = load_checkpoint(path, kind=S2L_KIND)
+        config = stored.config
+        try:
+            emotions, fps, channels = tuple(config["emotions"]), float(config["fps"]), int(config["speech_channels"])
+            settings = with_values(S2LConfig(), config["settings"], where=str(stored.path / CONFIG))
+        except (KeyError, TypeError, ValueError, UsageError) as error:
+            raise _misfit(stored, error) from error
+        network = ES2L(settings, speech_channels=channels, emotions=len(emotions))
+        stored.load_into(network)
+        return cls(network, encoder=settings.encoder, emotions=emotions, fps=fps, device=device or torch.device("cpu"))
+
+    def predict(self, features: Float, emotion: Float, intensity: Float) -> Float:
+        """Landmark displacements (T,68,3) in metres from features (T,C), emotion (T,K) and intensity (T,3)."""
+        expected = {"emotion": (len(features), len(self.emotions)), "intensity": (len(features), len(INTENSITIES))}
+        for name, track in (("emotion", emotion), ("intensity", intensity)):
+            if track.shape != expected[name]:
+                raise UsageError(
+                    f"the {name} track has shape {track.shape}, expected {expected[name]} for {len(features)} frames of speech"
+                )
+        rows = [
+            torch.from_numpy(np.ascontiguousarray(track, dtype=np.float32))[None].to(self.device)
+            for track in (features, emotion, intensity)
+        ]
+        with torch.inference_mode():
+            moved = self.network(*rows)[0]
+        return np.asarray(moved.cpu().numpy(), dtype=np.float32)
+
+
+class S2DModel:
+    """A trained S2D: landmark displacements to the displacement of every vertex of its template."""
+
+    def __init__(self, network: S2D, *, template: MeshTemplate, device: torch.device) -> None:
+        """Hold a network that is ready to predict on `template`; `load` reads one from a folder."""
+        self.network, self.template, self.device = network, template, device
+        self.network.to(device).eval()
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | None = None) -> S2DModel:
+        """Read a checkpoint folder, or a built-in model by name. Raises UsageError and CheckpointError."""
+        stored = load_checkpoint(path, kind=S2D_KIND)
+        try:
+            settings = with_values(S2DConfig(), stored.config["settings"], where=str(stored.path / CONFIG))
+        except (KeyError, TypeError, ValueError, UsageError) as error:
+            raise _misfit(stored, error) from error
+        network = S2D(settings, hierarchy=Hierarchy.load(stored.path / HIERARCHY))
+        stored.load_into(network)
+        return cls(network, template=load_template(stored.path / TEMPLATE), device=device or torch.device("cpu"))
+
+    def predict(self, landmarks: Float, *, batch_size: int = 64) -> Float:
+        """Vertex displacements (T,V,3) in metres from landmark displacements (T,68,3), `batch_size` frames at a time."""
+        if landmarks.ndim != 3 or landmarks.shape[1:] != (LANDMARKS, 3):
+            raise UsageError(f"landmark displacements have shape {landmarks.shape}, expected (T,{LANDMARKS},3)")
+        moved = np.empty((len(landmarks), len(self.template.vertices), 3), dtype=np.float32)
+        rows = torch.from_numpy(np.ascontiguousarray(landmarks, dtype=np.float32))
+        with torch.inference_mode():
+            for start in range(0, len(rows), batch_size):
+                part = self.network(rows[start : start + batch_size].to(self.device))
+                moved[start : start + batch_size] = part.cpu().numpy()
+        return moved
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a generator says: displacements of landmarks (T,68,3) and of vertices (T,V,3), in metres."""
+
+    landmarks: Float
+    vertices: Float
+
+
+class Generator:
+    """E-S2L and S2D as one: speech and emotion to a moving mesh (paper section 4.2)."""
+
+    def __init__(self, s2l: S2LModel, s2d: S2DModel) -> None:
+        """Join two loaded models."""
+        self.s2l, self.s2d = s2l, s2d
+        self._encoder: SpeechEncoder | None = None
+
+    @classmethod
+    def load(cls, s2l: str | Path = "s2l", s2d: str | Path = "s2d", *, device: torch.device | None = None) -> Generator:
+        """Read two checkpoint folders or built-in names; a folder with s2l/ and s2d/ inside, given as the first, stands for both."""
+        both = Path(s2l)
+        if (both / S2L_KIND / CONFIG).is_file() and (both / S2D_KIND / CONFIG).is_file():
+            s2l, s2d = both / S2L_KIND, both / S2D_KIND
+        return cls(S2LModel.load(s2l, device=device), S2DModel.load(s2d, device=device))
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of what it predicts."""
+        return self.s2l.fps
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Labels in one-hot order."""
+        return self.s2l.emotions
+
+    @property
+    def template(self) -> MeshTemplate:
+        """The topology of what it predicts."""
+        return self.s2d.template
+
+    def frames(self, speech: Float) -> int:
+        """Frames T that (N,) 16 kHz speech gives."""
+        return frame_count(len(speech), self.fps)
+
+    def predict(self, speech: Float, emotion: Float, intensity: Float) -> Prediction:
+        """Animate (N,) 16 kHz speech under emotion (T,K) and intensity (T,3), T = `frames(speech)`; zeros are neutral speech.
+
+        Raises UsageError when a track has another length. The same input gives the same output.
+        """
+        if self._encoder is None:
+            self._encoder = speech_encoder(self.s2l.encoder_name)
+        features = self._encoder.encode(speech, self.fps, self.frames(speech))
+        landmarks = self.s2l.predict(features, emotion, intensity)
+        return Prediction(landmarks, self.s2d.predict(landmarks))
+
+
+def resample_track(track: NDArray[np.floating], fps: float, to_fps: float, frames: int) -> Float:  # type: ignore[type-arg]
+    """A track (T,...) at `fps` sampled linearly at `to_fps`, `frames` rows; held at its end."""
+    position = np.clip(np.arange(frames) * (fps / to_fps), 0, len(track) - 1)
+    lower = np.minimum(position.astype(np.int64), max(0, len(track) - 2))
+    upper = np.minimum(lower + 1, len(track) - 1)
+    share = (position - lower).reshape(-1, *([1] * (track.ndim - 1)))
+    return np.asarray(track[lower] * (1 - share) + track[upper] * share, dtype=np.float32)
+
+
+def _misfit(stored: Checkpoint, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{stored.path / CONFIG} does not describe a generator ({error}); train or download it again")

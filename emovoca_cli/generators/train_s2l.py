@@ -1,0 +1,184 @@
+"""Training E-S2L on a dataset of emotional talking heads (paper section 4.2)."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emovoca_cli import __version__
+from emovoca_cli.audio.features import speech_encoder
+from emovoca_cli.config.generators import S2LConfig
+from emovoca_cli.config.load import plain_values
+from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
+from emovoca_cli.data.template import save_template
+from emovoca_cli.errors import DataError
+from emovoca_cli.files import atomic_write, hash_bytes
+from emovoca_cli.generators.bank import LandmarkBank, SpeechBank, choose_entries, load_bank, training_batch, whole_sequence
+from emovoca_cli.generators.losses import landmark_loss
+from emovoca_cli.generators.predict import S2L_KIND, S2LModel
+from emovoca_cli.generators.s2l import ES2L
+from emovoca_cli.generators.scores import by_emotion, means, score_all, to_tensor
+from emovoca_cli.runtime.checkpoint import TEMPLATE, save_checkpoint
+from emovoca_cli.runtime.loop import TRAINING, LoopReport, LoopSettings, Progress, train_loop
+from emovoca_cli.runtime.seeding import seed_everything
+
+LANDMARK_CACHE = "landmarks.npz"
+
+Preparing = Callable[[str, int, int], None]
+"""Called with (what, done, in all) while data are read and decoded."""
+
+
+@dataclass(frozen=True)
+class S2LTraining:
+    """What a training gave: the folder, the model with the stored weights, how the loop went, and test scores in all and by emotion."""
+
+    out: Path
+    model: S2LModel
+    loop: LoopReport
+    test: Mapping[str, float]
+    test_by_emotion: Mapping[str, Mapping[str, float]]
+
+
+def train_s2l(
+    config: S2LConfig,
+    source: SequenceSource,
+    out: Path,
+    *,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+    preparing: Preparing | None = None,
+    resume: bool = False,
+) -> S2LTraining:
+    """Train on the `train` identities of a dataset and write the checkpoint folder `out`; score on `test` (else `val`) at the end.
+
+    Decoded landmarks are kept in `out`/training, so that a resumed run does not decode again. Raises DataError for a dataset without
+    training sequences, UsageError, OutputError.
+    """
+    device = device or torch.device("cpu")
+    chosen = {split: _of_split(source, split, config) for split in ("train", "val", "test")}
+    if not chosen["train"]:
+        raise DataError("the dataset has no training sequences; check its splits or build it again")
+    encoder = speech_encoder(config.encoder)
+    everything = [entry for entries in chosen.values() for entry in entries]
+    mark = {"settings": _training_settings(config), "data": fingerprint(source, everything)}
+    landmarks = _decode(source, everything, out / TRAINING / LANDMARK_CACHE, str(mark["data"]), preparing)
+    speech = _listen(chosen, SpeechBank(encoder, source.fps), config, preparing)
+
+    seed_everything(config.seed)
+    model = ES2L(config, speech_channels=encoder.dim, emotions=len(source.emotions)).to(device)
+    model.scale.fill_(landmarks.rms([entry.id for entry in chosen["train"]]))
+    crop = max(2, round(config.crop_seconds * source.fps))
+
+    def step(number: int) -> Mapping[str, Tensor]:
+        rng = np.random.default_rng((config.seed, number))
+        batch = training_batch(chosen["train"], source.emotions, speech, landmarks, batch_size=config.batch, crop=crop, rng=rng)
+        inputs = [to_tensor(values, device) for values in (batch.speech, batch.emotion, batch.intensity)]
+        truth, rest = to_tensor(batch.truth, device), to_tensor(batch.rest, device)
+        lengths = torch.from_numpy(batch.lengths)
+        mask = (torch.arange(truth.shape[1])[None] < lengths[:, None]).to(truth)
+        return landmark_loss(model(*inputs, lengths=lengths), truth, mask, rest, model.scale, config)
+
+    def held(split: str) -> list[Any]:
+        return [(entry, partial(whole_sequence, entry, source.emotions, speech, landmarks)) for entry in chosen[split]]
+
+    def validate() -> Mapping[str, float]:
+        return {f"val_{name}": value for name, value in means(score_all(model, held("val"), device)).items()}
+
+    model.train()
+    loop = train_loop(
+        model,
+        step,
+        settings=LoopSettings(config.steps, config.lr, config.warmup, config.checkpoint_every, config.log_every, clip=config.clip),
+        folder=out,
+        mark=mark,
+        device=device,
+        resume=resume,
+        progress=progress,
+        validate=validate,
+    )
+    save_template(source.template, out / TEMPLATE)
+    save_checkpoint(
+        out,
+        kind=S2L_KIND,
+        state=model.state_dict(),
+        config={
+            "settings": plain_values(config),
+            "speech_channels": encoder.dim,
+            "emotions": list(source.emotions),
+            "fps": source.fps,
+            "topology": source.template.topology_hash,
+        },
+        licence=source.licence,
+        provenance={"emovoca": __version__, "torch": torch.__version__, "data": mark["data"], "sequences": len(chosen["train"])},
+        half=config.storage == "float16",
+    )
+    (out / TRAINING / LANDMARK_CACHE).unlink(missing_ok=True)
+    # what others will load, rounding of the stored weights included, is what is scored
+    trained = S2LModel.load(out, device=device)
+    scores = score_all(trained.network, held("test" if chosen["test"] else "val"), device)
+    return S2LTraining(out, trained, loop, means(scores), by_emotion(scores))
+
+
+def fingerprint(source: SequenceSource, entries: Sequence[SequenceEntry]) -> str:
+    """Hash of what a training reads: topology, labels, frame rate, and the names and lengths of its sequences."""
+    rows = [f"{entry.id} {entry.subject} {entry.emotion} {entry.intensity:g} {entry.frames}" for entry in entries]
+    head = [source.template.topology_hash, f"{source.fps:g}", ",".join(source.emotions)]
+    return hash_bytes("\n".join([*head, *rows]).encode())
+
+
+def _training_settings(config: S2LConfig) -> dict[str, Any]:
+    return {key: value for key, value in plain_values(config).items() if key not in ("storage", "log_every")}
+
+
+def _of_split(source: SequenceSource, split: str, config: S2LConfig) -> list[SequenceEntry]:
+    entries = [entry for entry in source.entries if entry.split == split]
+    if split == "train":
+        return choose_entries(entries, per_clip=config.conditions_per_clip, seed=config.seed)
+    # held-out sequences: some neutral ones, spread over the split, and one emotional version of each
+    half = max(1, config.validation_sequences // 2)
+    talks = [entry.talk for entry in entries if entry.emotion is None] or list(dict.fromkeys(entry.talk for entry in entries))
+    kept = {talks[index] for index in np.unique(np.linspace(0, len(talks) - 1, half).astype(int))} if talks else set()
+    return choose_entries([entry for entry in entries if entry.talk in kept], per_clip=1, seed=config.seed)
+
+
+def _decode(
+    source: SequenceSource, entries: Sequence[SequenceEntry], cache: Path, key: str, preparing: Preparing | None
+) -> LandmarkBank:
+    bank = LandmarkBank(source)
+    try:
+        with np.load(cache, allow_pickle=False) as stored:
+            if str(stored["key"]) == key:
+                for entry in entries:
+                    bank.put(entry, stored[entry.id])
+                return bank
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # missing, of other data, or cut short: decode again
+    for number, entry in enumerate(entries, 1):
+        bank.add(entry)
+        if preparing is not None:
+            preparing("landmarks", number, len(entries))
+    with atomic_write(cache) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, key=np.array(key), **bank.tracks)  # type: ignore[arg-type]
+    return bank
+
+
+def _listen(
+    chosen: Mapping[str, Sequence[SequenceEntry]], bank: SpeechBank, config: S2LConfig, preparing: Preparing | None
+) -> SpeechBank:
+    total = len({entry.talk for entries in chosen.values() for entry in entries})
+
+    def tick() -> None:
+        if preparing is not None:
+            preparing("speech", len(bank.recordings), total)
+
+    for split, entries in chosen.items():
+        load_bank(entries, bank, copies=config.copies if split == "train" else 0, seed=config.seed, tick=tick)
+    return bank
