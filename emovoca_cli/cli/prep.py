@@ -50,9 +50,9 @@ def write_demo(out: Path, speech: Path | None, reporter: Reporter) -> dict[str, 
     """Write the built-in corpus to a data folder; returns what is in it."""
     from emovoca_cli.data.store import Store
     from emovoca_cli.demo.corpus import write_demo_corpus
-    from emovoca_cli.demo.speech import builtin_speech, read_speech_folder
+    from emovoca_cli.demo.speech import read_speech_folder
 
-    utterances = builtin_speech() if speech is None else read_speech_folder(speech)
+    utterances = None if speech is None else read_speech_folder(speech)
     with reporter.progress("preparing") as update:
         write_demo_corpus(out, utterances, progress=update)
     talk, expression = Store.open(out / "talk"), Store.open(out / "expression")

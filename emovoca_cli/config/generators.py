@@ -8,6 +8,18 @@ from typing import Literal
 from emovoca_cli.errors import UsageError
 
 
+def _above_zero(config: object, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise UsageError(f"{name} is {getattr(config, name)}, it has to be above 0")
+
+
+def _not_negative(config: object, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) >= 0:
+            raise UsageError(f"{name} is {getattr(config, name)}, it cannot be negative")
+
+
 @dataclass(frozen=True)
 class S2LConfig:
     """E-S2L: network, loss, data and schedule. Weights of the loss terms multiply errors in units of the landmarks' RMS."""
@@ -76,9 +88,9 @@ class S2DConfig:
     """S2D: network, data and schedule."""
 
     filters: tuple[int, ...] = (64, 32, 16, 16, 16, 3)
-    """Channels of the spiral decoder, from the coarsest level to the mesh; the last two convolutions are both at the finest level."""
+    """Channels of the spiral decoder, from the coarsest level to the mesh; the last two convolutions both work at the finest."""
     frames: int = 20_000
-    """Training frames drawn over sequences and emotions; they are decoded once and kept in memory (30 kB each at 5,000 vertices)."""
+    """Training frames drawn over sequences and emotions; decoded once and kept in memory (30 kB each at 5,000 vertices)."""
     validation_frames: int = 256
     """Frames of the validation identities that are scored at every checkpoint."""
     input_noise: float = 0.0
@@ -110,12 +122,12 @@ class S2DConfig:
 S2L_PRESETS = {
     "demo": S2LConfig(),
     "paper": S2LConfig(
-        encoder="wav2vec2", speech_dim=64, front_layers=0, hidden=32, layers=7, mouth_weight=0.0, velocity_weight=0.0, gap_weight=0.0,
-        copies=0, lr=1e-4, steps=20_000,
+        encoder="wav2vec2", speech_dim=64, front_layers=0, hidden=32, layers=7, mouth_weight=0.0, velocity_weight=0.0,
+        gap_weight=0.0, copies=0, lr=1e-4, steps=20_000,
     ),
     "tiny": S2LConfig(
-        speech_dim=16, embedding=8, hidden=16, conditions_per_clip=1, copies=1, validation_sequences=2, crop_seconds=1.0, steps=4, batch=2,
-        warmup=1, checkpoint_every=2, log_every=1,
+        speech_dim=16, embedding=8, hidden=16, copies=1, validation_sequences=2, crop_seconds=1.0, steps=4, batch=2, warmup=1,
+        checkpoint_every=2, log_every=1,
     ),
 }  # fmt: skip
 """demo: what ships. paper: section 4.2 with the release's LSTM and the plain average L2. tiny: for tests."""
@@ -142,15 +154,3 @@ def s2d_preset(name: str) -> S2DConfig:
     if name not in S2D_PRESETS:
         raise UsageError(f"unknown preset {name!r}; choose {', '.join(S2D_PRESETS)}")
     return S2D_PRESETS[name]
-
-
-def _above_zero(config: object, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise UsageError(f"{name} is {getattr(config, name)}, it has to be above 0")
-
-
-def _not_negative(config: object, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) >= 0:
-            raise UsageError(f"{name} is {getattr(config, name)}, it cannot be negative")

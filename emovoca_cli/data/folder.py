@@ -97,16 +97,11 @@ class BuildFolder:
             raise OutputError(f"cannot clear {self.root}: {error.strerror or error}") from error
 
     def _keep(self, rows: Mapping[str, FileRow]) -> None:
-        for path, row in rows.items():
-            try:
-                whole = (self.root / path).stat().st_size == row.bytes
-            except OSError:
-                whole = False
-            if whole:
-                self._rows[path] = row
+        """Enter files that are there with the content they were noted with; a damaged one is made again."""
+        self._rows.update({path: row for path, row in rows.items() if problem_of(self.root, row) is None})
 
     def kept(self, path: str) -> FileRow | None:
-        """The row of a file that is there already with its full size, or None."""
+        """The row of a file that is there already, whole, or None."""
         return self._rows.get(path)
 
     def save(self, path: str, array: NDArray[Any]) -> FileRow:
@@ -146,7 +141,8 @@ class BuildFolder:
 
     def missing(self, wanted: Iterable[str]) -> list[str]:
         """Which of the wanted files nobody (no shard) has written yet."""
-        self._keep(rows_of(sorted(self.root.glob(f"{JOURNAL}-*.jsonl"))))
+        others = rows_of(sorted(self.root.glob(f"{JOURNAL}-*.jsonl")))
+        self._keep({path: row for path, row in others.items() if path not in self._rows})
         return [path for path in wanted if path not in self._rows]
 
     def finish(self, manifest: Mapping[str, Any], wanted: Iterable[str]) -> bool:
@@ -215,13 +211,16 @@ def read_manifest(root: Path, kinds: Iterable[str], schema: int, hint: str) -> d
 
 def check_files(root: Path, rows: Mapping[str, FileRow]) -> list[str]:
     """One line for every file that is missing, cut off or changed; empty when all is whole."""
-    problems = []
-    for path, row in sorted(rows.items()):
-        target = root / path
-        if not target.is_file():
-            problems.append(f"{path}: missing")
-        elif target.stat().st_size != row.bytes:
-            problems.append(f"{path}: {target.stat().st_size} bytes, expected {row.bytes}")
-        elif hash_file(target) != row.sha256:
-            problems.append(f"{path}: content changed (hash differs)")
-    return problems
+    return [problem for _, row in sorted(rows.items()) if (problem := problem_of(root, row)) is not None]
+
+
+def problem_of(root: Path, row: FileRow) -> str | None:
+    """What is wrong with a file, or None when it is whole."""
+    target = root / row.path
+    try:
+        size = target.stat().st_size
+        if size != row.bytes:
+            return f"{row.path}: {size} bytes, expected {row.bytes}"
+        return None if hash_file(target) == row.sha256 else f"{row.path}: content changed (hash differs)"
+    except OSError as error:
+        return f"{row.path}: missing" if not target.exists() else f"{row.path}: unreadable ({error.strerror})"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emovoca_cli.errors import DataError, UsageError
-from emovoca_cli.files import atomic_write
+from emovoca_cli.files import atomic_write, hash_bytes
 from emovoca_cli.types import MeshTemplate, Part
 
 TEMPLATE_SCHEMA = 1
@@ -20,6 +20,17 @@ TEMPLATE_SCHEMA = 1
 
 def save_template(template: MeshTemplate, path: Path) -> None:
     """Write a template with its regions, colours and parts, whole or not at all. Raises OutputError."""
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
+        write: Any = np.savez_compressed  # its stubs take the arrays for its own options
+        write(stream, **_arrays(template))
+
+
+def template_hash(template: MeshTemplate) -> str:
+    """Hash of everything a template holds, not only of its topology."""
+    return hash_bytes(*(name.encode() + array.tobytes() for name, array in sorted(_arrays(template).items())))
+
+
+def _arrays(template: MeshTemplate) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
         "vertices": template.vertices.astype(np.float32),
         "faces": template.faces.astype(np.int32),
@@ -42,10 +53,7 @@ def save_template(template: MeshTemplate, path: Path) -> None:
         "regions": sorted(template.regions),
         "parts": [{"name": part.name, "drive": part.drive} for part in template.parts],
     }
-    arrays["head"] = np.array(json.dumps(head, sort_keys=True))
-    with atomic_write(path) as temporary, temporary.open("wb") as stream:
-        write: Any = np.savez_compressed  # its stubs take the arrays for its own options
-        write(stream, **arrays)
+    return arrays | {"head": np.array(json.dumps(head, sort_keys=True))}
 
 
 def load_template(path: Path) -> MeshTemplate:

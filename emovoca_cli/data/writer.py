@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emovoca_cli.data.folder import BuildFolder, fingerprint
 from emovoca_cli.data.sequences import Phone
 from emovoca_cli.data.splits import SPLIT_NAMES, check_splits
-from emovoca_cli.data.template import save_template
+from emovoca_cli.data.template import save_template, template_hash
 from emovoca_cli.errors import DataError, TopologyError
 from emovoca_cli.types import Float, MeshTemplate
 
@@ -46,6 +46,7 @@ class StoreWriter:
             "schema": STORE_SCHEMA,
             "kind": kind,
             "topology_hash": template.topology_hash,
+            "template_hash": template_hash(template),
             "vertices": len(template.vertices),
             "fps": float(fps),
             "units": "metres",

@@ -15,7 +15,7 @@ from emovoca_cli.data.folder import BuildFolder, fingerprint
 from emovoca_cli.data.store import ClipRow, Store
 from emovoca_cli.data.template import save_template
 from emovoca_cli.dataset_builder.plan import DEFAULT_MU_E, Plan, make_plan
-from emovoca_cli.desd.seal import closedness, face_scale
+from emovoca_cli.desd.seal import closedness, face_scale, seal_mask
 from emovoca_cli.errors import TopologyError, UsageError
 from emovoca_cli.files import hash_file
 from emovoca_cli.mesh.landmarks import lip_opening
@@ -110,6 +110,8 @@ def build_dataset(
             f"the mixer was trained on {len(mixer.template.vertices)} vertices, the data has {talk.vertex_count} (or other faces); "
             "train one on this data with `emovoca train desd`"
         )
+    if seal:
+        seal_mask(mixer.template)  # would fail at the first decoding, long after the build
     names = [name for name in (MODEL, TEMPLATE, HIERARCHY, CONFIG) if (mixer.path / name).is_file()]
     checkpoint = {name: mixer.path / name for name in names}
     head = _describe(

@@ -1,8 +1,9 @@
 """Phones in time → the mouth's motion: 52 coefficients a frame, with co-articulation and dominance.
 
-Every phone becomes a gesture, a weight over time that rises before the sound, holds and lets go. Vowels and tongue consonants are averaged by their
-dominance; what must not be averaged is not: closed lips (p b m), the lip at the teeth (f v), rounding (maximum) and the sibilants' jaw ceiling.
-Weights are closed formulas of time, so a frame's value does not depend on the frame rate; only closures are snapped to frames.
+Every phone becomes a gesture, a weight over time that rises before the sound, holds and lets go. Vowels and tongue consonants are
+averaged by their dominance; what must not be averaged is not: closed lips (p b m), the lip at the teeth (f v), rounding (maximum)
+and the sibilants' jaw ceiling. Weights are closed formulas of time, so a frame's value does not depend on the frame rate; only
+closures are snapped to frames.
 """
 
 from __future__ import annotations
@@ -36,10 +37,15 @@ ROUNDED_SEAL = 0.5
 """Most mouthPucker while lips are sealed or at the teeth."""
 
 ROUNDING = {"UW": 1.0, "OW": 0.7, "CH": 0.7, "RR": 0.6, "AW": 0.4}
+CONSTRICTIONS = frozenset({"PP", "FF"})
 TONGUE_ONLY = frozenset({"DD", "LL", "KK", "TH", "HH"})
-OPENERS = ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "mouthFunnel", "mouthShrugUpper")  # fmt: skip
+OPENERS = (
+    "jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "mouthFunnel",
+    "mouthShrugUpper",
+)  # fmt: skip
 TIGHTENERS = (
-    "mouthPressLeft", "mouthPressRight", "mouthRollUpper", "mouthRollLower", "mouthShrugLower", "mouthPucker", "cheekPuff", "mouthClose",
+    "mouthPressLeft", "mouthPressRight", "mouthRollUpper", "mouthRollLower", "mouthShrugLower", "mouthPucker", "cheekPuff",
+    "mouthClose",
 )  # fmt: skip
 
 _OPEN = [ARKIT_INDEX[name] for name in OPENERS]
@@ -53,7 +59,7 @@ _JAW, _PUCKER, _TONGUE = (ARKIT_INDEX[name] for name in ("jawOpen", "mouthPucker
 class Articulation:
     """A talking mouth at `fps`: coefficients (T,52) in 0-1 and, for the rules of dominance, four tracks (T,) in 0-1.
 
-    closure: lips sealed (p b m); labiodental: lower lip at the teeth (f v); rounding: lips pushed forward; envelope: somebody speaks.
+    closure: lips sealed (p b m); labiodental: lower lip at the teeth (f v); rounding: lips pushed forward; envelope: it speaks.
     """
 
     coefficients: Float
@@ -66,7 +72,10 @@ class Articulation:
 
 @dataclass(frozen=True)
 class _Timing:
-    """When a class of gestures moves: seconds before its sound, after its start, share of it held, seconds to let go; and how strong."""
+    """When a class of gestures moves, and how strong it is against others.
+
+    onset: seconds before its sound; full: seconds after the sound's start; hold: share of the sound; release: seconds.
+    """
 
     onset: float
     full: float
@@ -96,7 +105,8 @@ _TIMINGS = {
     "sil": _Timing(0.04, 0.12, 1.0, 0.15, 0.8),
 }
 _ROUNDED = _Timing(0.15, 0.0, 0.80, 0.12, 1.0)
-_REST_DOMINANCE = 0.02
+_REST = 0.12
+"""Where all gestures together weigh less than this, as inside a long closure, the mouth under it falls back to rest."""
 _CARRIED_ONSET = 0.185
 _SHORTEST_RAMP = 0.02
 
@@ -154,7 +164,7 @@ def speak(phones: Iterable[Sequence[object]], *, fps: float, frames: int, effort
 
 
 def effort_from_speech(
-    speech: Float, *, sample_rate: int, fps: float, frames: int, quiet: float = 0.55, loud: float = 0.85
+    speech: Float, *, sample_rate: int, fps: float, frames: int, quiet: float = 0.65, loud: float = 0.9
 ) -> Float:
     """Effort (T,) from the loudness of mono speech (N,), for `speak`: `quiet` 20 dB under the loud parts, `loud` at them."""
     centres = np.arange(frames) / fps * sample_rate
@@ -164,7 +174,8 @@ def effort_from_speech(
     high = np.clip(centres + reach, 0, len(speech)).astype(int)
     level = 10 * np.log10((power[high] - power[low]) / np.maximum(1, high - low) + 1e-10)
     share = np.clip((level - np.percentile(level, 95)) / 20 + 1, 0, 1)
-    return (quiet + (loud - quiet) * share).astype(np.float32)
+    effort: Float = (quiet + (loud - quiet) * share).astype(np.float32)
+    return effort
 
 
 def _within(phones: tuple[Phone, ...], duration: float) -> list[Phone]:
@@ -207,23 +218,38 @@ def _plan(gestures: list[_Gesture]) -> tuple[Track, Track]:
     plan = np.zeros((len(gestures), 4))
     rounded = np.zeros((len(gestures), 4))
     for index, gesture in enumerate(gestures):
-        plan[index] = _moves(gestures, index, _TIMINGS["HH" if gesture.phone == "HH" else gesture.viseme])
-        rounded[index] = plan[index]
+        plan[index] = rounded[index] = _moves(gestures, index, _TIMINGS["HH" if gesture.phone == "HH" else gesture.viseme])
         if gesture.viseme in ROUNDING:
             # Lips round early, and earlier still through sounds that leave them free.
             free = index > 0 and gestures[index - 1].viseme in TONGUE_ONLY | {"sil"}
             rounded[index] = _moves(gestures, index, replace(_ROUNDED, onset=_CARRIED_ONSET) if free else _ROUNDED)
             follower = index + 1
-            while follower < len(gestures) and gestures[follower].viseme in TONGUE_ONLY and gestures[follower].phone not in VOWELS | {SILENCE}:
+            while (
+                follower < len(gestures)
+                and gestures[follower].viseme in TONGUE_ONLY
+                and gestures[follower].phone not in VOWELS | {SILENCE}
+            ):
                 follower += 1
             if index + 1 < follower < len(gestures) and gestures[follower].viseme in ROUNDING:
                 rounded[index, 2:] = gestures[follower].start, gestures[follower].start + _SHORTEST_RAMP
+    # Under a constriction the corners of the mouth pass from the sound before to the sound after.
+    for first, last in _runs([g.viseme in CONSTRICTIONS for g in gestures]):
+        if first > 0:
+            plan[first - 1, 3] = max(plan[first - 1, 3], gestures[last].end)
+        if last + 1 < len(gestures):
+            plan[last + 1, 0] = min(plan[last + 1, 0], gestures[first].start)
     for times in (plan, rounded):
         if gestures[0].viseme == "sil":
             times[0, :2] = -2.0, -1.0
         if gestures[-1].viseme == "sil":
             times[-1, 2:] = gestures[-1].end + 1.0, gestures[-1].end + 2.0
     return plan, rounded
+
+
+def _runs(flags: list[bool]) -> list[tuple[int, int]]:
+    """First and last index of every run of true flags."""
+    edges = np.flatnonzero(np.diff([False, *flags, False]))
+    return [(int(first), int(end) - 1) for first, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _moves(gestures: list[_Gesture], index: int, timing: _Timing) -> tuple[float, float, float, float]:
@@ -255,7 +281,9 @@ def _ramp(times: Track, plan: Track, fast: NDArray[np.bool_]) -> Track:
     fall = np.clip((times[:, None] - held) / np.maximum(end - held, 1e-6), 0, 1)
     smooth = rise**2 * (3 - 2 * rise) * (1 - fall**2 * (3 - 2 * fall))
     quick = (1 - np.cos(np.pi / 2 * rise)) * (1 - np.sin(np.pi / 2 * fall))
-    return np.where(fast, quick, smooth)
+    weights: Track = np.where(fast, quick, smooth)
+    weights[weights > 1 - 1e-9] = 1.0
+    return weights
 
 
 def _snap(weights: Track, plan: Track, chosen: NDArray[np.bool_], times: Track, least: int) -> Track:
@@ -275,7 +303,8 @@ def _snap(weights: Track, plan: Track, chosen: NDArray[np.bool_], times: Track, 
 
 def _strongest(weights: Track, chosen: NDArray[np.bool_]) -> Track:
     """The greatest weight (T,) among the chosen gestures, 0 where there is none."""
-    return weights[:, chosen].max(1, initial=0.0)
+    greatest: Track = weights[:, chosen].max(1, initial=0.0)
+    return greatest
 
 
 def _averaged(gestures: list[_Gesture], weights: Track, rounding_weights: Track, effort: Track) -> Track:
@@ -283,18 +312,18 @@ def _averaged(gestures: list[_Gesture], weights: Track, rounding_weights: Track,
     visemes = load_visemes()
     targets = np.zeros((len(gestures), len(ARKIT_INDEX)))
     for index, gesture in enumerate(gestures):
-        size = 1.0 if gesture.phone in VOWELS or gesture.viseme in ("UW", "sil") else CONSONANTS
-        targets[index] = size * gesture.target.scale * visemes[gesture.viseme].astype(float)
+        strength = 1.0 if gesture.phone in VOWELS or gesture.viseme in ("UW", "sil") else CONSONANTS
+        targets[index] = strength * gesture.target.scale * visemes[gesture.viseme].astype(float)
         for name, value in gesture.target.extra.items():
             targets[index, ARKIT_INDEX[name]] += value
     dominance = np.array(
         [_TIMINGS["HH" if g.phone in ("HH", SILENCE) and g.viseme != "sil" else g.viseme].dominance for g in gestures]
     )
     shares = weights * dominance
-    mean = (shares @ targets) / (shares.sum(1, keepdims=True) + _REST_DOMINANCE)
-    result = mean * effort[:, None]
+    mean: Track = (shares @ targets) / np.hypot(shares.sum(1, keepdims=True), _REST)
+    result: Track = mean * effort[:, None]
     result[:, _UNSCALED] = mean[:, _UNSCALED]
-    lips = np.array([g.viseme not in ("PP", "FF") for g in gestures])
+    lips = np.array([g.viseme not in CONSTRICTIONS for g in gestures])
     kept = np.array([1.0 if g.viseme == "UW" else 0.5 if g.phone in VOWELS else 0.0 for g in gestures])
     size = kept + (1 - kept) * effort[:, None]
     for column in _ROUND:
@@ -304,7 +333,7 @@ def _averaged(gestures: list[_Gesture], weights: Track, rounding_weights: Track,
 
 
 def _dominate(coefficients: Track, weight: Track, target: Float) -> None:
-    """Let a constriction (T,) with its pose (52,) take over openers, tighteners and tongue in place; corners stay the neighbours'."""
+    """Let a constriction (T,) with its pose (52,) take over openers, tighteners and tongue in place; corners stay as they are."""
     columns = [*_OPEN, *_TIGHT, _TONGUE]
     coefficients[:, columns] = coefficients[:, columns] * (1 - weight[:, None]) + weight[:, None] * target[columns].astype(float)
     excess = np.maximum(0, coefficients[:, _PUCKER] - ROUNDED_SEAL)
@@ -324,4 +353,4 @@ def _envelope(gestures: list[_Gesture], times: Track) -> Track:
     if not spans:
         return np.zeros(len(times))
     plan = np.array([[start - 0.175, start, end, end + 0.275] for start, end in spans])
-    return _ramp(times, plan, np.zeros(len(plan), bool)).max(1)
+    return _strongest(_ramp(times, plan, np.zeros(len(plan), bool)), np.ones(len(plan), bool))

@@ -30,6 +30,8 @@ from emovoca_cli.types import Float, MeshTemplate
 EXPRESSION_FRAMES = 60
 PEAK_FRAMES = (25, 35)
 """First and last frame at which an expression may peak."""
+SENTENCES = 40
+"""Built-in sentences that each identity speaks by default."""
 EVERYONE = 100
 """Most utterances that every identity speaks; a larger corpus is varied enough with one speaker each."""
 LICENCE = "MIT (emovoca demo corpus: built-in head, rig and synthesised speech)"
@@ -102,7 +104,7 @@ def write_demo_corpus(
 ) -> tuple[Store, Store]:
     """Write `out`/talk and `out`/expression and return them opened; continues where a stopped run was.
 
-    `speech` defaults to the built-in sentences. Up to `EVERYONE` utterances are spoken by every identity; more are dealt out in
+    `speech` defaults to the first `SENTENCES` built-in ones. Up to `EVERYONE` are spoken by every identity; more are dealt out in
     turn, one identity an utterance. `identities` and `template` default to the built-in head.
     Raises UsageError, DataError, OutputError.
     """
@@ -211,7 +213,7 @@ def _cast(identities: Sequence[IdentityLike], speech: Sequence[UtteranceLike] | 
     """Who speaks what, grouped by utterance."""
     if not identities:
         raise UsageError("the corpus needs at least one identity")
-    speech = _builtin_speech() if speech is None else speech
+    speech = _builtin_speech()[:SENTENCES] if speech is None else speech
     if not speech:
         raise DataError("the speech folder has no utterances; make some with `python -m emovoca_cli.demo.synthesize`")
     if len(speech) <= max(EVERYONE, len(identities)):

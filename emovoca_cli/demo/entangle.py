@@ -1,7 +1,8 @@
 """Emotion on a talking mouth: the rule that keeps both readable, and the ground truth of the built-in faces.
 
-While somebody speaks, the emotion's hold on the mouth is loosened by function (what opens, sneers, moves the corners, tightens, shifts the jaw) and the more so
-the more the current sound needs the lips; brows, eyes and cheeks keep the whole emotion. In pauses the whole expression returns.
+While somebody speaks, the emotion's hold on the mouth is loosened by function (what opens, sneers, moves the corners, tightens,
+shifts the jaw), and the more so the more the current sound needs the lips; brows, eyes and cheeks keep the whole emotion. In pauses
+the whole expression returns.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ def combine(
 ) -> Float:
     """A talking, feeling face: coefficients (T,52) of the emotion (52,) entangled with the articulation (T,52).
 
-    intensity: 2 is the emotion's natural strength, 1 half of it, 3 one and a half. gap_gain (52,): metres the lip gap grows by a unit of each
-    coefficient; rest_gap: the gap at rest (metres); sealed lips overlap within `overlap` (metres). An emotion of zeros gives neutral speech.
-    Coefficients stay within 0-1 up to intensity 2 and within 0-intensity/2 above it; eyes and tongue always within 0-1.
+    intensity: 2 is the emotion's natural strength, 1 half of it, 3 one and a half. gap_gain (52,): metres the lip gap grows by a
+    unit of each coefficient; rest_gap: the gap at rest (metres); sealed lips overlap within `overlap` (metres). An emotion of zeros
+    gives neutral speech. Coefficients stay within 0-1 up to intensity 2 and within 0-intensity/2 above it; eyes and tongue always
+    within 0-1.
     Raises UsageError for an intensity out of 0-3 or wrong shapes.
     """
     count = len(ARKIT_NAMES)
@@ -67,7 +69,8 @@ def combine(
     result = np.clip(result, 0, ceiling)
     result[:, _CLOSE] = np.minimum(result[:, _CLOSE], result[:, _JAW_OPEN])
     _seal(result, articulation.closure.astype(float), gap_gain.astype(float), rest_gap, overlap)
-    return result.astype(np.float32)
+    done: Float = result.astype(np.float32)
+    return done
 
 
 def emotion_factors(articulation: Articulation) -> Track:
@@ -84,7 +87,8 @@ def emotion_factors(articulation: Articulation) -> Track:
     factors[:, _SIDE] = 0.5 * (1 - busy)
     # A first sound that closes the lips does so before the voice: the constriction counts as speech.
     speaking = np.maximum(articulation.envelope.astype(float)[:, None], busy)
-    return 1 - speaking * (1 - factors)
+    left: Track = 1 - speaking * (1 - factors)
+    return left
 
 
 def lip_gap(coefficients: Float | Track, *, gap_gain: Float | Track, rest_gap: float) -> Track:
@@ -93,7 +97,7 @@ def lip_gap(coefficients: Float | Track, *, gap_gain: Float | Track, rest_gap: f
 
 
 def _seal(coefficients: Track, closure: Track, gap_gain: Track, rest_gap: float, overlap: tuple[float, float]) -> None:
-    """Bring the gap of sealed frames into -overlap in place: lift the lower lip, or press less; frames around them follow smoothly."""
+    """Bring the gap of sealed frames into -overlap in place: lift the lower lip, or press less; frames around them follow."""
     least, most = overlap
     sealed = np.flatnonzero(closure >= 0.999)
     if not len(sealed):
@@ -105,7 +109,7 @@ def _seal(coefficients: Track, closure: Track, gap_gain: Track, rest_gap: float,
         frames = np.arange(len(coefficients))
         coefficients[:, _SHRUG] = np.minimum(1, coefficients[:, _SHRUG] + closure * np.interp(frames, sealed, lift))
         gap = gap + lift * gap_gain[_SHRUG]
-    pressing = -(coefficients[np.ix_(sealed, _PRESS)] * gap_gain[_PRESS]).sum(1)
+    pressing = -(coefficients[sealed][:, _PRESS] * gap_gain[_PRESS]).sum(1)
     ease = np.clip((-most - gap) / np.maximum(pressing, 1e-9), 0, 1)
     keep = 1 - closure * np.interp(np.arange(len(coefficients)), sealed, ease)
     coefficients[:, _PRESS] *= keep[:, None]

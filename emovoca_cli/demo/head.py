@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emovoca_cli.errors import DataError
-from emovoca_cli.types import Int, MeshTemplate, Part
+from emovoca_cli.types import REGION_NAMES, Int, MeshTemplate, Part
 
 HEAD_NAME = "emovoca-head"
 LABEL_NAMES = ("lip", "mouth_ring", "mouth_u", "eye_ring", "eye_side", "eye_u", "ear_ring", "nostril_ring", "area")
@@ -67,6 +67,7 @@ def load_head() -> HeadModel:
         arrays["faces"],
         arrays["landmark_faces"],
         arrays["landmark_weights"],
+        regions=MappingProxyType({name: arrays[f"region_{name}"] for name in REGION_NAMES}),
         colors=arrays["colors"],
         parts=parts,
     )

@@ -11,10 +11,13 @@ import trimesh
 from numpy.typing import NDArray
 
 from emovoca_cli.demo import head_parts
-from emovoca_cli.demo.head_mesh import PATCH_NAMES, HalfMesh, half_mesh, mirror_mesh
+from emovoca_cli.demo.head_mesh import PATCH_NAMES, HalfMesh, Layout, half_mesh, mirror_mesh, plan_layout
 from emovoca_cli.demo.head_paint import brow_share, paint
+from emovoca_cli.demo.head_sculpt import sculpt
 from emovoca_cli.demo.head_surface import Array
 from emovoca_cli.files import atomic_write
+from emovoca_cli.mesh.landmarks import landmark_points
+from emovoca_cli.mesh.regions import regions
 
 SCHEMA = 1
 VERMILION = 4
@@ -72,6 +75,21 @@ def _labels(half: HalfMesh, source: NDArray[np.int64], points: Array) -> dict[st
     }
 
 
+def _sculpt_shares(half: HalfMesh, source: NDArray[np.int64], points: Array) -> tuple[Array, Array]:
+    """How far each vertex follows the strokes and the smoothing, 0-1: rings keep their modelled shape."""
+    patch, ring = half.patch[source], half.ring[source]
+    mouth, eye = patch == PATCH_NAMES.index("mouth"), patch == PATCH_NAMES.index("eye")
+    movable = np.where(patch == 0, 1.0, 0.0)
+    movable[mouth] = np.clip((ring[mouth] - VERMILION) / 2.0, 0, 1)
+    movable[eye] = np.clip((ring[eye] - 4) / 3.0, 0, 1)
+    ease = movable.copy()
+    face = (points[:, 2] > -35) & (points[:, 1] > -100)
+    nose = (np.abs(points[:, 0]) < 21) & (points[:, 1] < -2) & (points[:, 1] > -47) & (points[:, 2] > 12)
+    ease *= np.where(nose, 0.25, np.where(face, 0.6, 1.0))
+    edge = np.isclose(points[:, 1], points[:, 1].min(), atol=0.5)
+    return movable, np.where(edge, 0.0, ease)
+
+
 def _landmarks(points: Array, faces: NDArray[np.int64], labels: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Face index (68,) and weights (68,3) of the landmarks, mirror-symmetric."""
     half_faces = len(faces) // 2
@@ -117,28 +135,37 @@ def _landmarks(points: Array, faces: NDArray[np.int64], labels: dict[str, NDArra
     return result_faces, result_weights
 
 
+def _lash_share(labels: dict[str, NDArray[Any]]) -> Array:
+    """How dark the lashes make each vertex, 0-1."""
+    ring, turn = labels["eye_ring"], np.nan_to_num(labels["eye_u"].astype(float))
+    upper, lower = np.clip(np.sin(turn) * 2.2 + 0.3, 0, 1), np.clip(-np.sin(turn) * 2.2, 0, 1)
+    near = np.where(ring == 0, 0.85, np.where(ring == 1, 0.75, np.where(ring == 2, 0.12, 0.0)))
+    return np.asarray(near * (upper + 0.30 * lower) * np.clip(1.6 + np.cos(turn) * 1.5, 0.15, 1))
+
+
 def write_layout(path: Path) -> None:
     """Plan the free part of the mesh anew and write it: this changes the faces, and with them everything trained on the head."""
     layout = plan_layout()
     with atomic_write(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, domain=layout.domain.astype(np.float32), triangles=layout.triangles.astype(np.int16))
+        np.savez_compressed(stream, domain=layout.domain.astype(np.float32), faces=layout.faces.astype(np.int16))
 
 
 def read_layout() -> Layout:
     """The shipped plan of the free part of the mesh."""
     with files("emovoca_cli.assets").joinpath("head_layout.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as data:
-        return Layout(data["domain"].astype(np.float64), data["triangles"].astype(np.int64))
+        return Layout(data["domain"].astype(np.float64), data["faces"].astype(np.int64))
 
 
 def build_head() -> dict[str, NDArray[Any]]:
     """All arrays of assets/head.npz (metres, float32), deterministically."""
     half = half_mesh(read_layout())
     points, faces, mirror, source = mirror_mesh(half)
+    points = sculpt(points, faces, mirror, *_sculpt_shares(half, source, points))
     labels = _labels(half, source, points)
     ring = labels["mouth_ring"].astype(float)
     lip_share = np.where(ring >= 0, np.clip((VERMILION + 0.35 - ring) / 0.7, 0, 1), 0.0)
     depth = np.clip((-ring - 1) / 4.0, 0, 1)
-    colors = paint(points, labels["area"], lip_share, depth)
+    colors = paint(points, labels["area"], lip_share, depth, _lash_share(labels))
     marks, weights = _landmarks(points, faces, labels)
     arrays: dict[str, NDArray[Any]] = {
         "schema": np.int64(SCHEMA) * np.ones((), np.int64),
@@ -171,5 +198,7 @@ def build_head() -> dict[str, NDArray[Any]]:
 def write_head(path: Path) -> None:
     """Build the head and write it as .npz, whole or not at all."""
     arrays = build_head()
+    points = landmark_points(arrays["vertices"], arrays["faces"], arrays["landmark_faces"], arrays["landmark_weights"])
+    arrays |= {f"region_{name}": mask for name, mask in regions(arrays["vertices"], arrays["faces"], points).items()}
     with atomic_write(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]

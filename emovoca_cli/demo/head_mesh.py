@@ -15,12 +15,19 @@ from emovoca_cli.errors import TopologyError
 
 Index = NDArray[np.int64]
 SEED = 7
-COARSE, FACE, SLOPE = 12.6, 4.9, 0.16
+COARSE, FACE, SLOPE = 11.8, 4.4, 0.16
+
+
+# places that need fine edges: x, y, z, radius, edge length (mm): the tip, the wing and its groove, the brow
+_DENSE = (
+    (0, -34, 40, 12, 2.5), (14, -38, 24, 8, 2.3), (18, -38, 18, 5, 2.3), (5, -52, 29, 6, 2.8),
+    (13, 26, 20, 5, 2.7), (22, 27.5, 18, 5, 2.6), (31, 29, 15, 5, 2.6), (40, 28.5, 10, 5, 2.6), (49, 25.5, 3, 5, 2.6),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class HalfMesh:
-    """The left half: points (N,3) mm, faces, labels, `middle` marks points on x = 0; free points keep their domain (NaN elsewhere)."""
+    """The left half: points (N,3) mm, faces, labels, `middle` marks points on x = 0."""
 
     points: Array
     faces: Index
@@ -28,7 +35,6 @@ class HalfMesh:
     patch: Index
     ring: Index
     angle: Array
-    domain: Array
 
 
 PATCH_NAMES = ("free", "mouth", "eye", "nostril", "ear")
@@ -45,7 +51,7 @@ def _spacing(points: Array, patches: list[Patch]) -> Array:
         distance, near = cKDTree(loop).query(points)
         local = np.maximum(np.median(edge), np.minimum(edge, 3.2))[near] * 1.05
         size = np.minimum(size, local + SLOPE * np.maximum(distance - 1, 0))
-    for x, height, depth, radius, small in ((0, -34, 40, 12, 2.5), (15, -38, 24, 8, 2.4), (14, 27, 20, 8, 3.4), (32, 28, 15, 10, 3.4), (48, 25, 4, 10, 3.4)):
+    for x, height, depth, radius, small in _DENSE:
         distance = np.linalg.norm(points - [x, height, depth], axis=1)
         size = np.minimum(size, small + SLOPE * np.maximum(distance - radius, 0))
     return size
@@ -160,20 +166,23 @@ def _flip(points: Array, faces: Index) -> Index:
     return np.array(triangles, dtype=np.int64)
 
 
-def _grid_faces(ids: Index, *, closed: bool) -> Index:
-    """Triangles of a grid of point numbers (rings, around), the shorter way round as a fixed diagonal."""
-    right = np.roll(ids, -1, 1) if closed else ids[:, 1:]
-    left = ids if closed else ids[:, :-1]
-    a, b, c, d = left[:-1], right[:-1], right[1:], left[1:]
-    return np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
+def _grid_faces(ids: Index, points: Array, *, closed: bool) -> Index:
+    """Triangles of a grid of point numbers (rings, around), each quad cut along its shorter diagonal."""
+    if closed:
+        ids, points = np.concatenate([ids, ids[:, :1]], 1), np.concatenate([points, points[:, :1]], 1)
+    a, b, c, d = ids[:-1, :-1], ids[:-1, 1:], ids[1:, 1:], ids[1:, :-1]
+    straight = np.linalg.norm(points[:-1, :-1] - points[1:, 1:], axis=-1) <= np.linalg.norm(points[:-1, 1:] - points[1:, :-1], axis=-1) + 1e-6
+    one = np.where(straight[..., None], np.stack([a, b, c], -1), np.stack([a, b, d], -1))
+    two = np.where(straight[..., None], np.stack([a, c, d], -1), np.stack([b, c, d], -1))
+    return np.concatenate([one.reshape(-1, 3), two.reshape(-1, 3)])
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the free part of the half head is made of: domain (N,2) of its points and triangles over ring loops, then those points."""
+    """The half head's topology: domain (N,2) of the free points, and all faces (F,3) in the order of `half_mesh`'s points."""
 
     domain: Array
-    triangles: Index
+    faces: Index
 
 
 def _patches() -> list[Patch]:
@@ -211,17 +220,38 @@ def plan_layout() -> Layout:
     triangles = np.where((area < 0)[:, None], triangles, triangles[:, [0, 2, 1]])
     bare = domain[len(fixed) - len(line) :]
     points = np.concatenate([*[p.points[p.loop] for p in patches], position(bare[:, 0], bare[:, 1])])
-    return Layout(bare, _flip(points, triangles))
+    return Layout(bare, _sew(patches, points, _flip(points, triangles)))
 
 
 def half_mesh(layout: Layout) -> HalfMesh:
     """The left half: every part of the layout at its place on the present surface, sewn to the rings."""
     patches = _patches()
-    points = np.concatenate([*[p.points[p.loop] for p in patches], position(layout.domain[:, 0], layout.domain[:, 1])])
-    points[len(points) - len(layout.domain) :][layout.domain[:, 0] < 1e-9, 0] = 0.0
-    points[len(points) - len(layout.domain) :][layout.domain[:, 0] > np.pi - 1e-9, 0] = 0.0
-    domain = np.concatenate([*[p.loop_domain for p in patches], layout.domain])
-    return _sew(patches, points, layout.triangles, domain)
+    free = position(layout.domain[:, 0], layout.domain[:, 1])
+    free[(layout.domain[:, 0] < 1e-6) | (layout.domain[:, 0] > np.pi - 1e-6), 0] = 0.0
+    points, extra = [p.points[p.loop] for p in patches] + [free], []
+    kind, ring, angle = [], [], []
+    late_kind, late_ring, late_angle = [], [], []
+    for code, patch in enumerate(patches, 1):
+        around = patch.points.shape[1]
+        kind.append(np.full(around, code))
+        ring.append(np.full(around, patch.rings[patch.loop]))
+        angle.append(patch.angle)
+        for row, number in enumerate(patch.rings):
+            if row != patch.loop:
+                extra.append(patch.points[row])
+                late_kind.append(np.full(around, code))
+                late_ring.append(np.full(around, number))
+                late_angle.append(patch.angle)
+        if patch.cap is not None:
+            extra.append(patch.cap[None])
+            late_kind.append(np.array([code]))
+            late_ring.append(np.array([patch.rings[-1] + 1 if patch.loop == 0 else patch.rings[0] - 1]))
+            late_angle.append(np.array([np.nan]))
+    kind += [np.zeros(len(free), np.int64), *late_kind]
+    ring += [np.full(len(free), -999), *late_ring]
+    angle += [np.full(len(free), np.nan), *late_angle]
+    every = np.concatenate(points + extra)
+    return HalfMesh(every, layout.faces, np.abs(every[:, 0]) < 1e-6, np.concatenate(kind), np.concatenate(ring), np.concatenate(angle))
 
 
 def _recover(triangles: Index, disk: Array, sizes: list[int]) -> Index:
@@ -264,49 +294,30 @@ def _recover(triangles: Index, disk: Array, sizes: list[int]) -> Index:
     return np.array(faces, dtype=np.int64)
 
 
-def _sew(patches: list[Patch], points: Array, triangles: Index, domain: Array) -> HalfMesh:
-    """Add the rings' own points and faces to the free triangulation."""
+def _sew(patches: list[Patch], points: Array, triangles: Index) -> Index:
+    """Faces of the half: the free triangulation and the rings' own, in the point order of `half_mesh`."""
     total, start = len(points), 0
-    kind, ring = np.zeros(total, np.int64), np.full(total, -999, np.int64)
-    angle = np.full(total, np.nan)
-    extra: list[Array] = []
     faces = [triangles]
-    more: list[tuple[int, int, float]] = []
-    for code, patch in enumerate(patches, 1):
+    used = {(int(t[k - 1]), int(t[k])) for t in triangles for k in range(3)}
+    for patch in patches:
         rows, around = patch.points.shape[:2]
         ids = np.zeros((rows, around), np.int64)
         ids[patch.loop] = np.arange(start, start + around)
-        kind[ids[patch.loop]], ring[ids[patch.loop]], angle[ids[patch.loop]] = code, patch.rings[patch.loop], patch.angle
         start += around
         for row in range(rows):
-            if row == patch.loop:
-                continue
-            ids[row] = total + np.arange(around)
-            total += around
-            extra.append(patch.points[row])
-            more += [(code, int(patch.rings[row]), float(turn)) for turn in patch.angle]
-        grid = _grid_faces(ids, closed=patch.closed)
+            if row != patch.loop:
+                ids[row] = total + np.arange(around)
+                total += around
+        grid = _grid_faces(ids, patch.points, closed=patch.closed)
         if patch.cap is not None:
             last = ids[-1] if patch.loop == 0 else ids[0]
             fan = np.stack([last, np.roll(last, -1), np.full(around, total)], 1)
-            extra.append(patch.cap[None])
-            more.append((code, int(patch.rings[-1] + 1 if patch.loop == 0 else patch.rings[0] - 1), float("nan")))
             total += 1
             grid = np.concatenate([grid, fan if patch.loop == 0 else fan[:, ::-1]])
-        used = {(int(a), int(b)) for t in triangles for a, b in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))}
-        loop = ids[patch.loop]
-        edge = (int(loop[0]), int(loop[1]))
-        mine = {(int(a), int(b)) for t in grid for a, b in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))}
-        if (edge in used) == (edge in mine):
-            grid = grid[:, ::-1]
-        faces.append(grid)
-    points = np.concatenate([points, *extra])
-    more_array = np.array(more)
-    kind = np.concatenate([kind, more_array[:, 0].astype(np.int64)])
-    ring = np.concatenate([ring, more_array[:, 1].astype(np.int64)])
-    angle = np.concatenate([angle, more_array[:, 2]])
-    where = np.concatenate([domain, np.full((total - len(domain), 2), np.nan)])
-    return HalfMesh(points, np.concatenate(faces), np.abs(points[:, 0]) < 1e-6, kind, ring, angle, where)
+        edge = (int(ids[patch.loop][0]), int(ids[patch.loop][1]))
+        mine = {(int(t[k - 1]), int(t[k])) for t in grid for k in range(3)}
+        faces.append(grid[:, ::-1] if (edge in used) == (edge in mine) else grid)
+    return np.concatenate(faces)
 
 
 def mirror_mesh(half: HalfMesh) -> tuple[Array, Index, Index, Index]:

@@ -9,7 +9,7 @@ from emovoca_cli.demo.head_surface import Array
 
 AREAS = ("skin", "lips", "brows", "inside mouth", "inside lid", "ear", "scalp", "neck", "nostril")
 SKIN = np.array([0.800, 0.622, 0.535])
-LIP = np.array([0.690, 0.405, 0.375])
+LIP = np.array([0.685, 0.420, 0.385])
 BROW = np.array([0.285, 0.205, 0.160])
 BROW_LINE = ((11.0, 24.0), (17.0, 26.6), (25.0, 28.2), (34.0, 29.2), (41.0, 28.6), (48.0, 25.8), (56.5, 19.5))
 BROW_HALF = (2.6, 3.6, 3.7, 3.3, 2.7, 2.0, 0.7)
@@ -26,12 +26,12 @@ def brow_share(points: Array) -> Array:
     line = np.array(BROW_LINE)
     middle = np.interp(x, line[:, 0], line[:, 1])
     half = np.interp(x, line[:, 0], BROW_HALF)
-    ends = np.clip((x - 9.0) / 3.0, 0, 1) * np.clip((59.0 - x) / 4.0, 0, 1)
-    return np.asarray(ends * np.clip(1.35 - np.abs(y - middle) / half, 0, 1) * (points[:, 2] > -30))
+    ends = np.clip((x - 7.5) / 5.0, 0, 1) * np.clip((61.0 - x) / 7.0, 0, 1)
+    return np.asarray(ends * np.clip(1.15 - 0.72 * (np.abs(y - middle) / half) ** 1.5, 0, 1) * (points[:, 2] > -30))
 
 
-def paint(points: Array, area: NDArray[np.int8], lip_share: Array, mouth_depth: Array) -> Array:
-    """Colours (V,3): points mm, area codes, share of lip colour, and how deep inside the mouth (0 outside to 1)."""
+def paint(points: Array, area: NDArray[np.int8], lip_share: Array, mouth_depth: Array, lash_share: Array) -> Array:
+    """Colours (V,3): points mm, area codes, share of lip colour, how deep inside the mouth (0 outside to 1), share of lashes."""
     base = np.broadcast_to(SKIN, points.shape).copy()
     wave = np.sin(np.abs(points[:, 0]) / 9.3 + 1.0) * np.sin(points[:, 1] / 11.7) * np.sin(points[:, 2] / 8.9 + 0.5)
     base += 0.010 * wave[:, None] * np.array([1.0, 0.8, 0.7])
@@ -50,5 +50,7 @@ def paint(points: Array, area: NDArray[np.int8], lip_share: Array, mouth_depth: 
     inside = np.array([0.60, 0.29, 0.28]) * (1 - wet) + np.array([0.20, 0.06, 0.06]) * wet
     base = np.where((area == 3)[:, None], inside, base)
     base = np.where((area == 4)[:, None], np.array([0.78, 0.50, 0.46]), base)
+    lash = lash_share[:, None]
+    base = base * (1 - lash) + np.array([0.20, 0.13, 0.11]) * lash
     base = np.where((area == 8)[:, None], np.array([0.30, 0.15, 0.13]), base)
     return np.clip(base, 0, 1)

@@ -136,7 +136,7 @@ def teeth(*, upper: bool) -> Mesh:
     )[0]
     bead = np.concatenate([ring.reshape(-1, 3), ring[:1].mean(1), ring[-1:].mean(1)])
     points.append(bead)
-    faces.append(_tube(ring)[:, ::-1] + count)
+    faces.append((_tube(ring)[:, ::-1] if upper else _tube(ring)) + count)
     colors.append(np.broadcast_to(_GUM, bead.shape))
     return np.concatenate(points), np.concatenate(faces), np.clip(np.concatenate(colors), 0, 1)
 
@@ -157,4 +157,4 @@ def tongue() -> Mesh:
     rings = np.stack(rows)
     points = np.concatenate([rings.reshape(-1, 3), [[0, -75.3, 13.0]], [[0, -78, -30.0]]])
     shade = 1 + 0.05 * np.sin(points[:, :1] * 1.3) * np.cos(points[:, 2:] * 1.1)
-    return points, _tube(rings), np.clip(_TONGUE * shade, 0, 1)
+    return points, _tube(rings)[:, ::-1], np.clip(_TONGUE * shade, 0, 1)

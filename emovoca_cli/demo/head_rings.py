@@ -18,7 +18,15 @@ from emovoca_cli.demo.head_surface import Array, closed_spline, domain_of, posit
 
 MOUTH_AROUND, EYE_AROUND, NOSTRIL_AROUND = 52, 36, 14
 MOUTH_OUT = (1.3, 3.4, 6.4)
-EYE_OUT = 6
+EYE_OUT = 7
+# distance of each outer eye ring from the margin (mm): upper middle, lower middle, outer corner, inner corner
+_EYE_STEPS = (
+    (0.55, 0.55, 0.9, 0.8), (1.8, 1.8, 2.2, 1.8), (3.2, 3.4, 3.6, 3.0), (4.3, 5.2, 5.2, 4.2),
+    (5.6, 7.4, 7.0, 5.4), (8.2, 10.2, 9.2, 7.0), (11.4, 13.4, 11.8, 9.0),
+)  # fmt: skip
+
+# what the crease of the upper lid adds to the depth of each of these rings (mm)
+_EYE_FOLD = (0.0, 0.1, 0.2, -0.9, 0.5, 0.5, 0.2)
 
 
 @dataclass(frozen=True)
@@ -100,8 +108,8 @@ def _vestibule(contact: Array, turn: Array) -> list[Array]:
     inner = []
     # columns: how far the upper and lower middle go up, down and back, how far the corner goes in and back
     for up, down, back, corner_in, corner_back in (
-        (1.6, 1.4, 2.2, 0.4, 1.6),
-        (4.2, 3.4, 3.8, 0.8, 3.8),
+        (-0.10, -0.30, 1.7, 0.4, 1.3),
+        (3.6, 2.8, 3.6, 0.8, 3.6),
         (7.5, 6.3, 5.2, 0.6, 6.6),
         (10.0, 9.2, 8.2, -0.6, 10.5),
         (11.0, 10.6, 13.5, -1.0, 15.5),
@@ -130,12 +138,12 @@ def eye_patch() -> Patch:
     square = (radius + 0.25) ** 2 - ((flat - centre[:2]) ** 2).sum(1)
     z_ball = centre[2] + np.sqrt(np.maximum(square, 0.0))
     weight = np.clip((square - 15) / 40, 0, 1)
-    margin = np.column_stack([flat, weight * z_ball + (1 - weight) * (z_skin - 1.6)])
+    margin = np.column_stack([flat, weight * z_ball + (1 - weight) * (z_skin - 2.2)])
     away = margin - centre
     polar = np.arctan2(np.linalg.norm(away[:, :2], axis=1), away[:, 2])
     around = away[:, :2] / np.linalg.norm(away[:, :2], axis=1, keepdims=True)
     rows = []
-    for more, limit, size in ((0.62, 1.62, 12.6), (0.22, 1.2, 12.15)):
+    for more, limit, size in ((0.62, 1.62, 12.8), (0.22, 1.2, 12.35)):
         angle = np.minimum(polar + more, limit)
         rows.append(centre + size * np.column_stack([around * np.sin(angle)[:, None], np.cos(angle)]))
     rows.append(margin)
@@ -145,11 +153,12 @@ def eye_patch() -> Patch:
     lift = np.sin(turn)
     outer, inner = np.clip(np.cos(turn), 0, 1) ** 2, np.clip(-np.cos(turn), 0, 1) ** 2
     up, down = np.where(lift > 0, lift**2, 0), np.where(lift < 0, lift**2, 0)
-    for a, b, c, d in ((0.55, 0.55, 0.9, 0.8), (2.2, 2.0, 2.4, 2.0), (4.0, 4.2, 4.2, 3.4), (5.0, 6.8, 6.2, 5.0), (7.6, 9.8, 8.6, 6.8), (11.0, 13.2, 11.5, 9.2)):
+    for (a, b, c, d), fold in zip(_EYE_STEPS, _EYE_FOLD, strict=True):
         distance = a * up + b * down + c * outer + d * inner
         place = flat + normal * distance[:, None]
         z, _ = project(place[:, 0], place[:, 1])
-        rows.append(np.column_stack([place, z]))
+        crease = np.clip(lift, 0, 1) ** 0.8
+        rows.append(np.column_stack([place[:, 0], place[:, 1] - 0.5 * max(fold, 0.0) * crease, z + fold * crease]))
     points = np.stack(rows)
     return Patch("eye", points, np.arange(-2, EYE_OUT + 1), turn, True, len(points) - 1, domain_of(points[-1]))
 

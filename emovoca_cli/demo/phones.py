@@ -89,7 +89,7 @@ PHONE_SHAPES: Mapping[str, PhoneShape] = MappingProxyType({
     "ZH": _shape("CH", 70, 40),
     SILENCE: _shape("sil", 100, 100),
 })  # fmt: skip
-"""Every ARPAbet phone without stress digits. Lengths: Klatt's inherent and minimum durations; shapes and splits are our judgement."""
+"""Every ARPAbet phone without stress digits. Lengths: Klatt's inherent and minimum durations; shapes and splits: our judgement."""
 
 BILABIALS = frozenset({"P", "B", "M"})
 LABIODENTALS = frozenset({"F", "V"})
@@ -97,12 +97,12 @@ VOWELS = frozenset({"AA", "AE", "AH", "AX", "AXR", "IX", "AO", "AW", "AY", "EH",
 
 _ALIASES = {
     "AH0": "AX", "EL": "L", "EM": "M", "EN": "N", "NX": "N", "DX": "D", "ENG": "NG", "Q": "K", "UX": "UW", "WH": "W", "H": "HH",
-    "SP": SILENCE, "PAU": SILENCE, "SPN": SILENCE, "NSN": SILENCE, "#": SILENCE, "": SILENCE, "BRTH": SILENCE,
+    "SP": SILENCE, "PAU": SILENCE, "SPN": SILENCE, "NSN": SILENCE, "#": SILENCE, "BRTH": SILENCE,
 }  # fmt: skip
 
 
 def arpabet(name: str) -> str:
-    """A phone's plain ARPAbet name: upper case, no stress digit, aliases resolved (AH0 is AX). Raises DataError for an unknown one."""
+    """A phone's plain ARPAbet name: upper case, no stress digit, aliases resolved (AH0 is AX). Raises DataError if unknown."""
     upper = name.strip().upper().strip("+<>")
     plain = re.sub(r"\d$", "", upper)
     found = _ALIASES.get(upper, _ALIASES.get(plain, plain))
@@ -112,9 +112,9 @@ def arpabet(name: str) -> str:
 
 
 def check_phones(phones: Iterable[Sequence[object]]) -> tuple[Phone, ...]:
-    """Phones as (name, start s, end s) in plain ARPAbet, in order of time, gaps of 5 ms and more filled with silence, none of no length.
+    """Phones as (name, start s, end s) in plain ARPAbet: gaps of 5 ms and more filled with silence, those of no length left out.
 
-    Raises DataError for unknown names, times that are not finite, negative lengths, or phones that overlap by more than 5 ms.
+    Raises DataError for unknown names, times that are not finite, negative lengths, or overlaps above 5 ms.
     """
     result: list[Phone] = []
     for row in phones:

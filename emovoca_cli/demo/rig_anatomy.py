@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,7 +62,9 @@ class Anatomy:
         vertices = np.asarray(template.vertices, dtype=np.float64)
         self.faces: Index = np.asarray(template.faces, dtype=np.int64)
         self.mirror: Index = np.asarray(head.mirror, dtype=np.int64)
-        points = np.einsum("lk,lkc->lc", np.asarray(template.landmark_weights, dtype=np.float64), vertices[self.faces[template.landmark_faces]])
+        self.landmark_corners: Index = self.faces[template.landmark_faces]
+        self.landmark_weights = np.asarray(template.landmark_weights, dtype=np.float64)
+        points = np.einsum("lk,lkc->lc", self.landmark_weights, vertices[self.landmark_corners])
         outer = (points[36] + points[45]) / 2.0
         self.scale = float(np.linalg.norm(points[45] - points[36])) / REFERENCE_MM
         self.origin = outer
@@ -141,33 +144,58 @@ class Anatomy:
         distance = np.where(allowed, np.linalg.norm(self.rest - target, axis=1), np.inf)
         return int(np.argmin(distance))
 
-    def loop_handles(self, ring: int, moves: dict[int, Move], *, weight: float = 1.0) -> Handles:
-        """Handles on every vertex of a mouth ring, from moves at lip landmarks, interpolated by the angle round the mouth."""
+    def loop_handles(self, ring: int, moves: Mapping[float, Move], *, weight: float = 1.0) -> Handles:
+        """Handles on every vertex of a mouth ring, from moves at lip landmarks, interpolated by the angle round the mouth.
+
+        On the contact edge both lips follow the corner for the last few millimetres: there they part last.
+        """
         vertices = np.flatnonzero(self.mouth_ring == ring)
         angles = np.mod(self.mouth_u[vertices], 2.0 * np.pi)
-        keys = sorted((self.landmark_angle(landmark, ring), move) for landmark, move in moves.items())
+        keys = [(self.landmark_angle(landmark, ring), move) for landmark, move in moves.items()]
+        if ring == 0:
+            for landmark, around in ((60, (60.25, 67.75)), (64, (63.75, 64.25))):
+                if landmark in moves:
+                    keys += [(self.landmark_angle(near, ring), moves[landmark]) for near in around if near not in moves]
+        keys.sort()
         knots = np.array([key for key, _ in keys])
         values = np.array([value for _, value in keys])
         wrapped = np.concatenate([knots - 2.0 * np.pi, knots, knots + 2.0 * np.pi])
         curve = PchipInterpolator(wrapped, np.concatenate([values] * 3), axis=0)
         return Handles(vertices, np.asarray(curve(angles)), np.full(len(vertices), weight))
 
-    def landmark_angle(self, landmark: int, ring: int) -> float:
-        """The angle round the mouth (radians) at which a lip landmark faces a ring."""
+    def landmark_angle(self, landmark: float, ring: int) -> float:
+        """The angle round the mouth (radians) at which a lip landmark faces a ring; 63.5 is half-way between 63 and 64."""
+        if landmark != int(landmark):
+            first, share = int(landmark), landmark - int(landmark)
+            start, stop = self.landmark_angle(first, ring), self.landmark_angle(60 if first == 67 else first + 1, ring)
+            # The angle falls as the landmarks go round from the right corner; unwrap past the left one.
+            step = (stop - start + np.pi) % (2.0 * np.pi) - np.pi
+            return float((start + share * step) % (2.0 * np.pi))
         corners = {54: 0.0, 64: 0.0, 51: np.pi / 2, 62: np.pi / 2, 48: np.pi, 60: np.pi, 57: 1.5 * np.pi, 66: 1.5 * np.pi}
         if landmark in corners:
             return corners[landmark]
-        upper = landmark in range(49, 54) or landmark in (61, 63)
+        upper = int(landmark) in range(49, 54) or landmark in (61, 63)
         candidates = np.flatnonzero((self.mouth_ring == ring) & (self.lip == (1 if upper else -1)))
         if len(candidates) == 0:
             raise DataError(f"mouth ring {ring} has no {'upper' if upper else 'lower'} lip vertices; rebuild the head")
-        nearest = candidates[np.argmin(np.linalg.norm(self.rest[candidates] - self.landmarks[landmark], axis=1))]
+        nearest = candidates[np.argmin(np.linalg.norm(self.rest[candidates] - self.landmarks[int(landmark)], axis=1))]
         return float(np.mod(self.mouth_u[nearest], 2.0 * np.pi))
 
-    def point_handles(self, moves: dict[Place, Move], *, weight: float = 10.0) -> Handles:
-        """One handle a place."""
-        vertices = np.array([self.vertex_near(place) for place in moves], dtype=np.int64)
-        return Handles(vertices, np.array(list(moves.values()), dtype=np.float64).reshape(-1, 3), np.full(len(vertices), weight))
+    def point_handles(self, moves: Mapping[Place, Move], *, weight: float = 10.0) -> Handles:
+        """Handles at places: a landmark's sits on the corners of its face, so that the landmark itself moves as told."""
+        vertices: list[int] = []
+        weights: list[float] = []
+        targets: list[Move] = []
+        for place, move in moves.items():
+            if isinstance(place, tuple):
+                corners, shares = [self.vertex_near(place)], [1.0]
+            else:
+                corners = [int(v) for v in self.landmark_corners[place]]
+                shares = [float(w) for w in self.landmark_weights[place]]
+            vertices += corners
+            weights += [weight * share for share in shares]
+            targets += [move] * len(corners)
+        return Handles(np.array(vertices, dtype=np.int64), np.array(targets, dtype=np.float64).reshape(-1, 3), np.array(weights))
 
     def still(self, vertices: Index, *, weight: float = 1.0) -> Handles:
         """Handles that hold vertices where they are."""

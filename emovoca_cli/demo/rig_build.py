@@ -12,7 +12,7 @@ from emovoca_cli.demo.head import HeadModel, load_head
 from emovoca_cli.demo.rig_anatomy import AREA_EAR, AREA_MOUTH, AREA_NECK, AREA_SCALP, NOWHERE, Anatomy, Move, Place
 from emovoca_cli.demo.rig_fields import Array, Handles, smoothstep
 from emovoca_cli.demo.rig_figures import FACE, MOUTH, Shape
-from emovoca_cli.demo.rig_jaw import MIRRORED, jaw_floor, jaw_shapes, mirror_place
+from emovoca_cli.demo.rig_jaw import jaw_floor, jaw_shapes, mirror_lips, mirror_place
 from emovoca_cli.demo.rig_lids import keep_lids_out, lid_shapes, margin_handles
 from emovoca_cli.files import atomic_write
 from emovoca_cli.types import Float
@@ -45,16 +45,16 @@ def build_rig(head: HeadModel) -> Float:
 
 def shape_field(anatomy: Anatomy, shape: Shape) -> Array:
     """The field (V,3) in reference millimetres of one hand-set shape."""
-    lips: Mapping[int, Move] = shape.lips
+    lips: Mapping[float, Move] = shape.lips
     points: Mapping[Place, Move] = shape.points
     regions = list(shape.regions)
     if shape.whole:
-        lips = dict(lips) | {MIRRORED[k]: (-x, y, z) for k, (x, y, z) in lips.items() if k in MIRRORED}
+        lips = mirror_lips(lips)
         points = dict(points) | {mirror_place(p): (-x, y, z) for p, (x, y, z) in points.items() if mirror_place(p) != p}
         regions += [(mirror_place(place), size) for place, size in regions if mirror_place(place) != place]
     sets = []
-    for ring, keys in ((anatomy.border_ring, range(48, 60)), (0, range(60, 68))):
-        moves = {k: move for k, move in lips.items() if k in keys}
+    for ring, keys in ((anatomy.border_ring, (48, 60)), (0, (60, 68))):
+        moves = {k: move for k, move in lips.items() if keys[0] <= k < keys[1]}
         if moves:
             sets.append(anatomy.loop_handles(ring, moves))
     if points:

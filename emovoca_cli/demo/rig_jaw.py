@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from emovoca_cli.demo.rig_anatomy import AREA_EAR, AREA_MOUTH, AREA_NECK, AREA_SCALP, NOWHERE, Anatomy, Move, Place
@@ -15,15 +17,15 @@ JAW_LEFT: Move = (7.1, 0.0, 0.0)
 """How the lower teeth move at coefficient 1, millimetres (ICT-FaceKit, measured)."""
 
 ZERO: Move = (0.0, 0.0, 0.0)
-OPEN_LIPS: dict[int, Move] = {
+OPEN_LIPS: dict[float, Move] = {
     54: (-2.8, -13.1, -11.2), 53: (-0.3, -4.9, -3.3), 52: (0.0, -3.1, -1.2), 51: (0.0, -2.4, -0.3), 55: (-2.2, -25.0, -17.4), 56: (-0.9, -32.6, -20.4), 57: (0.0, -35.1, -21.4),
     64: (-2.8, -13.6, -10.8), 63: (-0.3, -3.4, -1.2), 62: (0.0, -2.4, -0.3), 65: (-0.9, -30.6, -18.0), 66: (0.0, -35.2, -19.3),
 }  # fmt: skip
-FORWARD_LIPS: dict[int, Move] = {
+FORWARD_LIPS: dict[float, Move] = {
     54: (0.5, -0.6, 5.2), 53: (-0.1, -0.2, 1.5), 51: (0.0, -0.1, 0.3), 55: (0.2, -0.9, 7.6), 56: (0.0, -1.1, 9.2), 57: (0.0, -1.2, 9.6),
     64: (0.5, -0.6, 5.0), 63: (0.0, -0.1, 0.6), 62: (0.0, -0.1, 0.3), 65: (0.0, -1.2, 8.6), 66: (0.0, -1.4, 9.2),
 }  # fmt: skip
-LEFT_LIPS: dict[int, Move] = {
+LEFT_LIPS: dict[float, Move] = {
     54: (5.0, 0.4, 0.0), 53: (2.4, 0.1, 0.2), 51: (1.7, 0.0, 0.0), 49: (2.4, -0.1, 0.2), 48: (5.0, -0.4, 0.0), 55: (6.8, 0.4, 0.4), 57: (7.9, 0.3, 0.9), 59: (6.8, -0.2, 0.4),
     64: (5.0, 0.4, 0.0), 63: (2.0, 0.1, 0.0), 62: (1.6, 0.0, 0.0), 61: (2.0, -0.1, 0.0), 60: (5.0, -0.4, 0.0), 65: (7.4, 0.3, 0.5), 66: (7.9, 0.3, 0.8), 67: (7.4, 0.1, 0.5),
 }  # fmt: skip
@@ -36,17 +38,28 @@ JAW_WEIGHTS: dict[Place, float] = {
 }  # fmt: skip
 """Share of the jaw's motion that the skin takes, by place (left; mirrored)."""
 
-MIRRORED = {54: 48, 53: 49, 52: 50, 55: 59, 56: 58, 64: 60, 63: 61, 65: 67, 9: 7, 10: 6, 11: 5, 12: 4, 13: 3, 14: 2, 35: 31, 34: 32,
+MIRRORED: dict[float, float] = {54: 48, 53: 49, 52: 50, 55: 59, 56: 58, 64: 60, 63: 61, 65: 67, 9: 7, 10: 6, 11: 5, 12: 4, 13: 3, 14: 2, 35: 31, 34: 32,
             22: 21, 23: 20, 24: 19, 25: 18, 26: 17, 42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40}  # fmt: skip
 MIRRORED |= {right: left for left, right in MIRRORED.items()}
+
+
+def mirror_lips(moves: Mapping[float, Move]) -> dict[float, Move]:
+    """Moves at lip landmarks of the left half, completed by those of the right half."""
+
+    def twin(landmark: float) -> float:
+        if landmark < 60:
+            return MIRRORED.get(landmark, landmark)
+        return 124.0 - landmark if landmark <= 64 else 132.0 - landmark
+
+    return dict(moves) | {twin(k): (-x, y, z) for k, (x, y, z) in moves.items() if twin(k) != k}
 
 
 def mirror_place(place: Place) -> Place:
     """The same place on the other side."""
     if isinstance(place, tuple):
         landmark, (x, y, z) = place
-        return MIRRORED.get(landmark, landmark), (-x, y, z)
-    return MIRRORED.get(place, place)
+        return int(MIRRORED.get(landmark, landmark)), (-x, y, z)
+    return int(MIRRORED.get(place, place))
 
 
 def jaw_floor(anatomy: Anatomy) -> tuple[Index, Index]:
@@ -76,7 +89,7 @@ def jaw_weight(anatomy: Anatomy) -> Array:
     places |= {mirror_place(place): weight for place, weight in JAW_WEIGHTS.items()}
     vertices = [anatomy.vertex_near(place) for place in places]
     low, high = jaw_floor(anatomy)
-    corner: dict[int, Move] = {54: (0.40, 0, 0), 48: (0.40, 0, 0), 53: (0.13, 0, 0), 49: (0.13, 0, 0), 51: (0.06, 0, 0), 55: (0.75, 0, 0), 59: (0.75, 0, 0), 57: (0.93, 0, 0)}
+    corner: dict[float, Move] = {54: (0.40, 0, 0), 48: (0.40, 0, 0), 53: (0.13, 0, 0), 49: (0.13, 0, 0), 51: (0.06, 0, 0), 55: (0.75, 0, 0), 59: (0.75, 0, 0), 57: (0.93, 0, 0)}
     handles = Handles.join([
         Handles(np.array(vertices), np.array(list(places.values()))[:, None], np.full(len(vertices), 4.0)),
         Handles(low, np.ones((len(low), 1)), np.full(len(low), 4.0)),
@@ -87,10 +100,10 @@ def jaw_weight(anatomy: Anatomy) -> Array:
     return np.clip(weight, 0.0, 1.0)
 
 
-def correct_lips(anatomy: Anatomy, base: Array, lips: dict[int, Move], points: dict[Place, Move], *, whole: bool = True) -> Array:
+def correct_lips(anatomy: Anatomy, base: Array, lips: dict[float, Move], points: dict[Place, Move], *, whole: bool = True) -> Array:
     """`base` (V,3) plus the smooth field that brings lips and points to their prescribed moves, the mouth bag's end held."""
     if whole:
-        lips = lips | {MIRRORED.get(k, k): (-x, y, z) for k, (x, y, z) in lips.items() if k in MIRRORED}
+        lips = mirror_lips(lips)
         points = points | {mirror_place(place): (-x, y, z) for place, (x, y, z) in points.items() if mirror_place(place) != place}
     outer = {k: move for k, move in lips.items() if k < 60}
     inner = {k: move for k, move in lips.items() if k >= 60}
@@ -120,8 +133,8 @@ def jaw_shapes(anatomy: Anatomy) -> dict[str, Array]:
 
 def close_lips(anatomy: Anatomy, opened: Array) -> Array:
     """The corrective of jawOpen: at the same coefficient the lower lip is back at the upper one, which comes down a little to meet it."""
-    upper: dict[int, Move] = {54: (1.4, 9.6, 7.8), 53: (0.1, 0.7, 2.4), 51: (0.0, -0.5, 0.7), 64: (1.4, 10.2, 7.6), 63: (0.1, -0.5, 1.6), 62: (0.0, -0.8, 1.9)}
-    lower: dict[int, Move] = {}
+    upper: dict[float, Move] = {54: (1.4, 9.6, 7.8), 53: (0.1, 0.7, 2.4), 51: (0.0, -0.5, 0.7), 64: (1.4, 10.2, 7.6), 63: (0.1, -0.5, 1.6), 62: (0.0, -0.8, 1.9)}
+    lower: dict[float, Move] = {}
     # Where the lips have to meet: as far below rest as the upper lip comes, and a little further up than it, for contact.
     for outer_landmark, partner, overlap in ((55, 53, 0.6), (56, 52, 0.9), (57, 51, 1.0), (65, 63, 2.0), (66, 62, 2.4)):
         open_upper = np.array(OPEN_LIPS[partner])

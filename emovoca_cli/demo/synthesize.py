@@ -20,7 +20,14 @@ import numpy as np
 from emovoca_cli.constants import SAMPLE_RATE
 from emovoca_cli.demo.phones import SILENCE, Phone, check_phones
 from emovoca_cli.demo.voices import (
-    ENGINES, ESPEAK_ACCENTS, ESPEAK_VARIANTS, FESTIVAL_VOICES, FLITE_VOICES, LICENCES, check_engine, speak_text,
+    ENGINES,
+    ESPEAK_ACCENTS,
+    ESPEAK_VARIANTS,
+    FESTIVAL_VOICES,
+    FLITE_VOICES,
+    LICENCES,
+    check_engine,
+    speak_text,
 )  # fmt: skip
 from emovoca_cli.errors import DataError, EmovocaError, UsageError
 from emovoca_cli.files import atomic_write, check_output, write_json
@@ -55,7 +62,10 @@ BUILTIN_VOICES = (
 
 @dataclass(frozen=True)
 class Job:
-    """One utterance to make. stretch > 1 speaks slower, pitch > 1 higher; resample > 1 plays faster and higher, as a smaller head would."""
+    """One utterance to make.
+
+    stretch > 1 speaks slower, pitch > 1 higher; resample > 1 plays faster and higher, as a smaller head would sound.
+    """
 
     id: str
     text: str
@@ -91,7 +101,9 @@ def synthesize_corpus(
     The same seed makes the same corpus. seconds: shortest and longest utterance. Raises UsageError for a missing engine or option.
     """
     if count < 1 or audio_format not in FORMATS:
-        raise UsageError(f"cannot make {count} utterances as {audio_format!r}; give a count from 1 and a format of {', '.join(FORMATS)}")
+        raise UsageError(
+            f"cannot make {count} utterances as {audio_format!r}; give a count from 1 and a format of {', '.join(FORMATS)}"
+        )
     for engine in engines:
         check_engine(engine)
     check_output(out, directory=True)

@@ -1,6 +1,6 @@
 """The free text-to-speech engines of Debian, each speaking a text with the times of its phones.
 
-flite prints its phones' ends, festival's segments are read through Scheme, and espeak-ng reports phoneme events through its library.
+flite prints its phones' ends, festival's segments are read through Scheme, espeak-ng reports phoneme events through its library.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,9 +26,9 @@ from emovoca_cli.types import Float
 
 ESPEAK_ACCENTS = ("en-us", "en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-us-nyc")
 ESPEAK_VARIANTS = (
-    "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt2", "klatt4", "Adam", "Alex", "Alicia",
-    "Andrea", "Andy", "Annie", "belinda", "benjamin", "caleb", "david", "ed", "edward", "linda", "marco", "michael", "norbert", "rob",
-    "robert", "steph", "travis", "victor", "zac", "Max", "Mike",
+    "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt2", "klatt4", "Adam", "Alex",
+    "Alicia", "Andrea", "Andy", "Annie", "belinda", "benjamin", "caleb", "david", "ed", "edward", "linda", "marco", "michael",
+    "norbert", "rob", "robert", "steph", "travis", "victor", "zac", "Max", "Mike",
 )  # fmt: skip
 FLITE_VOICES = ("slt", "rms", "awb", "kal16")
 FESTIVAL_VOICES = ("kal_diphone",)
@@ -39,7 +40,7 @@ PACKAGES = MappingProxyType({
 })  # fmt: skip
 LICENCES = MappingProxyType({
     "flite": "CMU Flite voices, Carnegie Mellon University, free for any use with credit (BSD-like)",
-    "festival": "Festival kal_diphone, Carnegie Mellon University, free for any use with credit (BSD-like)",
+    "festival": "Festival kal_diphone, Alan W Black and Kevin Lenzo, free for any use with credit (BSD-like)",
     "espeak": "spoken by espeak-ng, whose output is not bound by its GPL-3.0 licence",
 })  # fmt: skip
 
@@ -135,13 +136,13 @@ def _speak_festival(voice: str, text: str, stretch: float, pitch: float) -> Sayi
 
 
 _IPA: Mapping[str, str] = MappingProxyType({
-    "eɪ": "EY", "aɪ": "AY", "ɔɪ": "OY", "oɪ": "OY", "aʊ": "AW", "oʊ": "OW", "əʊ": "OW", "tʃ": "CH", "dʒ": "JH", "n̩": "N", "l̩": "L",
-    "m̩": "M", "iː": "IY", "uː": "UW", "ʉː": "UW", "ɑː": "AA", "aː": "AA", "ɔː": "AO", "oː": "AO", "ɜː": "ER", "eː": "EH", "ɛː": "EH",
-    "ɒː": "AO", "i": "IY", "ɪ": "IH", "ᵻ": "IX", "ɨ": "IX", "e": "EH", "ɛ": "EH", "æ": "AE", "a": "AE", "ɑ": "AA", "ɒ": "AA", "ɔ": "AO",
-    "o": "OW", "ʊ": "UH", "u": "UW", "ʉ": "UW", "ʌ": "AH", "ɐ": "AH", "ə": "AX", "ɚ": "ER", "ɜ": "ER", "ɝ": "ER", "p": "P", "b": "B",
-    "t": "T", "d": "D", "k": "K", "ɡ": "G", "g": "G", "ɾ": "D", "ʔ": "T", "m": "M", "n": "N", "ŋ": "NG", "f": "F", "v": "V", "θ": "TH",
-    "ð": "DH", "s": "S", "z": "Z", "ʃ": "SH", "ʒ": "ZH", "h": "HH", "x": "K", "ç": "HH", "l": "L", "ɫ": "L", "ɬ": "L", "ɹ": "R", "r": "R",
-    "ɻ": "R", "ʁ": "R", "j": "Y", "w": "W", "ʍ": "W",
+    "eɪ": "EY", "aɪ": "AY", "ɔɪ": "OY", "oɪ": "OY", "aʊ": "AW", "oʊ": "OW", "əʊ": "OW", "tʃ": "CH", "dʒ": "JH", "n̩": "N",
+    "l̩": "L", "m̩": "M", "iː": "IY", "uː": "UW", "ʉː": "UW", "ɑː": "AA", "aː": "AA", "ɔː": "AO", "oː": "AO", "ɜː": "ER",
+    "eː": "EH", "ɛː": "EH", "ɒː": "AO", "i": "IY", "ɪ": "IH", "ᵻ": "IX", "ɨ": "IX", "e": "EH", "ɛ": "EH", "æ": "AE", "a":
+    "AE", "ɑ": "AA", "ɒ": "AA", "ɔ": "AO", "o": "OW", "ʊ": "UH", "u": "UW", "ʉ": "UW", "ʌ": "AH", "ɐ": "AH", "ə": "AX", "ɚ":
+    "ER", "ɜ": "ER", "ɝ": "ER", "p": "P", "b": "B", "t": "T", "d": "D", "k": "K", "ɡ": "G", "g": "G", "ɾ": "D", "ʔ": "T", "m":
+    "M", "n": "N", "ŋ": "NG", "f": "F", "v": "V", "θ": "TH", "ð": "DH", "s": "S", "z": "Z", "ʃ": "SH", "ʒ": "ZH", "h": "HH",
+    "x": "K", "ç": "HH", "l": "L", "ɫ": "L", "ɬ": "L", "ɹ": "R", "r": "R", "ɻ": "R", "ʁ": "R", "j": "Y", "w": "W", "ʍ": "W",
 })  # fmt: skip
 _IPA_MARKS = re.compile("[ˈˌːʲʰ̃̚ˑ̪͡]")
 
@@ -215,7 +216,7 @@ def _speak_espeak(voice: str, text: str, stretch: float, pitch: float) -> Saying
     said = text.encode() + b"\0"
     library.espeak_Synth(said, len(said), 0, 1, 0, _UTF8, None, None)
     library.espeak_Synchronize()
-    audio = np.frombuffer(b"".join(pieces), "<i2").astype(np.float32) / 32768
+    audio: Float = (np.frombuffer(b"".join(pieces), "<i2") / np.float32(32768)).astype(np.float32)
     return Saying(audio, rate, _espeak_phones(events, audio, rate))
 
 
@@ -233,7 +234,7 @@ def _espeak_phones(events: list[tuple[str, float]], audio: Float, rate: int) -> 
         edges = start + np.concatenate([[0], np.cumsum(lengths) / lengths.sum()]) * (end - start)
         rows.extend([phone, float(a), float(b)] for phone, a, b in zip(names, edges[:-1], edges[1:], strict=True))
     loud = np.abs(audio) > _LOUDNESS_OF_SILENCE * max(float(np.abs(audio).max()), 1e-9)
-    for before, row in zip(rows[:-1], rows[1:], strict=True):
+    for before, row in pairwise(rows):
         if row[0] not in _STOPS:
             continue
         low, high = round(max(before[1], row[1] - _LONGEST_CLOSURE) * rate), round(row[1] * rate)

@@ -15,7 +15,7 @@ from emovoca_cli.desd.mix import Mixer
 from emovoca_cli.desd.seal import CLOSED, closedness, face_scale
 from emovoca_cli.desd.train import held_frames, reconstruction_mve
 from emovoca_cli.errors import DataError
-from emovoca_cli.mesh.landmarks import landmark_points, lip_gap
+from emovoca_cli.mesh.landmarks import landmark_points, lip_opening
 from emovoca_cli.types import Float
 
 CLOSING_PHONES = frozenset({"p", "b", "m"})
@@ -121,8 +121,8 @@ def _score_clip(
     template = mixer.template
     upper = template.regions["upper_face"]
     rest_points = talk.neutral_landmarks(row.subject)
-    rest = float(lip_gap(rest_points))
-    talk_gap = lip_gap(rest_points + talk.landmarks(row.id))
+    rest = float(lip_opening(rest_points))
+    talk_gap = lip_opening(rest_points + talk.landmarks(row.id))
     closing = closing_frames(talk, row.id, talk_gap, rest)
     z_talk = mixer.encode_talk(talk.displacement(row.id))
     closed = closedness(talk_gap, rest, scale=face_scale(template))
@@ -137,13 +137,13 @@ def _score_clip(
             points = rest_points + mixer.mix_landmarks(z_talk, z_expr, closedness=shut)
             faces = mixer.mix(z_talk[some], z_expr, closedness=None if shut is None else shut[some], vertices=np.flatnonzero(upper))
             tally = tallies.setdefault(way, {}).setdefault(emotion, _Tally())
-            tally.add_lips(talk_gap, lip_gap(points), rest, closing)
+            tally.add_lips(talk_gap, lip_opening(points), rest, closing)
             tally.add_upper(faces - speech_upper, peak[upper])
         if truth is not None:
             right = truth(row.id, emotion, NEUTRAL_MU)
             points = rest_points + landmark_points(right, template.faces, template.landmark_faces, template.landmark_weights)
             tally = tallies.setdefault("truth", {}).setdefault(emotion, _Tally())
-            tally.add_lips(talk_gap, lip_gap(points), rest, closing)
+            tally.add_lips(talk_gap, lip_opening(points), rest, closing)
             tally.add_upper(right[some][:, upper] - speech_upper, peak[upper])
 
 

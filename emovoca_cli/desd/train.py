@@ -66,7 +66,7 @@ def train_desd(
         for offset, store in enumerate((talk, expression))
     }
     scale = global_scale(samplers[talk.kind], samplers[expression.kind])
-    hierarchy = cached_hierarchy(talk.template)
+    hierarchy = cached_hierarchy(talk.template, levels=len(config.sizes.encoder))
     model = DESD(hierarchy, config.sizes, scale=scale, symmetric=config.symmetric).to(device)
     weights = torch.from_numpy(vertex_weights(talk.template)).to(device)
     turns = (talk.kind, expression.kind)

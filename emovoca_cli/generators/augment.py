@@ -35,17 +35,8 @@ class Timing:
         return np.asarray((np.arange(frames) / fps - self.lead) * self.speed * fps, dtype=np.float32)
 
 
-def retime(track: Float, positions: Float) -> Float:
-    """Sample a track (T,...) at fractional frames (n,), held beyond its ends; (n,...)."""
-    position = np.clip(positions, 0, len(track) - 1)
-    lower = np.minimum(position.astype(np.int64), max(0, len(track) - 2))
-    upper = np.minimum(lower + 1, len(track) - 1)
-    share = (position - lower).reshape(-1, *([1] * (track.ndim - 1))).astype(np.float32)
-    return np.asarray(track[lower] * (1 - share) + track[upper] * share, dtype=np.float32)
-
-
 def augment_wave(speech: Float, rng: np.random.Generator) -> tuple[Float, Timing]:
-    """A changed copy of (N,) 16 kHz speech: speed and pitch, silence around it, room, equaliser, noise, clipping; and its timing."""
+    """A changed copy of (N,) 16 kHz speech (speed, pitch, silence around it, room, equaliser, noise, clipping) and its timing."""
     speed = float(rng.uniform(*SPEEDS)) if rng.random() < 0.6 else 1.0
     wave = speech if speed == 1.0 else soxr.resample(speech, SAMPLE_RATE * speed, SAMPLE_RATE)
     lead, tail = rng.uniform(0, PAD_SECONDS, 2) * (rng.random(2) < 0.7)

@@ -14,7 +14,8 @@ from emovoca_cli.audio.logmel import BANDS, LogMel, align, normalise, spectrogra
 from emovoca_cli.constants import INTENSITIES, LANDMARKS, MM
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.errors import DataError
-from emovoca_cli.generators.augment import FLOORS, Timing, augment_mels, augment_wave, mask_features, retime
+from emovoca_cli.generators.augment import FLOORS, Timing, augment_mels, augment_wave, mask_features
+from emovoca_cli.generators.tracks import retime
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Float
 
@@ -64,7 +65,7 @@ class SpeechBank:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Padded sequences: speech (B,T,C), emotion (B,T,K), intensity (B,T,3), truth (B,T,68,3) and rest (B,68,3) in metres, lengths (B,)."""
+    """Padded rows: speech (B,T,C), emotion (B,T,K), intensity (B,T,3), truth (B,T,68,3), rest (B,68,3), lengths (B,); metres."""
 
     speech: Float
     emotion: Float
@@ -75,7 +76,7 @@ class Batch:
 
 
 def one_hots(entry: SequenceEntry, emotions: Sequence[str]) -> tuple[Float, Float]:
-    """Return an entry's emotion (K,) and intensity (3,) vectors; both zero for neutral speech. Raises DataError for an unknown label."""
+    """Return an entry's emotion (K,) and intensity (3,); both zero for neutral speech. Raises DataError for an unknown label."""
     emotion = np.zeros(len(emotions), dtype=np.float32)
     levels = np.asarray(INTENSITIES, dtype=np.float32)
     if entry.emotion is None:
@@ -138,9 +139,9 @@ class LandmarkBank:
             self.rest[entry.subject] = np.asarray(points, dtype=np.float32)
 
     def rms(self, names: Sequence[str]) -> float:
-        """Root mean square of the displacement components of some kept sequences, in metres. Raises DataError when nothing moves."""
+        """Root mean square of some kept sequences' displacement components in metres. Raises DataError when nothing moves."""
         squares = sum(float((self.tracks[name].astype(np.float32) ** 2).sum()) for name in names)
-        size = (squares / max(1, sum(self.tracks[name].size for name in names))) ** 0.5 / MM
+        size = float(np.sqrt(squares / max(1, sum(self.tracks[name].size for name in names)))) / MM
         if not size > 0:
             raise DataError("the landmarks of the training sequences never move; build the dataset again")
         return size
@@ -166,7 +167,10 @@ def training_batch(
     crop: int,
     rng: np.random.Generator,
 ) -> Batch:
-    """Draw random crops of at most `crop` frames; the copies of a recording are drawn alike, the clean one never changed."""
+    """Draw random crops of `crop` frames; shorter recordings are held at their end, where they are silent.
+
+    Equal lengths matter: an LSTM over padded rows takes twice as long.
+    """
     parts = []
     for number in rng.integers(0, len(entries), batch_size):
         entry = entries[number]
@@ -175,7 +179,7 @@ def training_batch(
         recording = versions[which]
         changed = rng if len(versions) > 1 and rng.random() < 0.9 else None
         start = int(rng.integers(0, max(1, recording.frames - crop + 1)))
-        rows = slice(start, min(recording.frames, start + crop))
+        rows = np.minimum(np.arange(start, start + crop), recording.frames - 1)
         features = speech.features(recording, changed)[rows]
         track = landmarks.tracks[entry.id]
         positions = recording.timing.positions(recording.frames, speech.fps)[rows]

@@ -20,28 +20,29 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 def distance(predicted: Tensor, truth: Tensor) -> Tensor:
     """Euclidean distance over the last axis; (...,3) and (...,3) to (...)."""
-    return torch.linalg.vector_norm(predicted - truth, dim=-1)
+    lengths: Tensor = torch.linalg.vector_norm(predicted - truth, dim=-1)
+    return lengths
 
 
-def lip_gap(landmarks: Tensor) -> Tensor:
-    """Mean distance of the inner lips' pairs: landmarks (...,68,3) in metres to (...) in metres, differentiable at zero."""
+def lip_opening(moved: Tensor) -> Tensor:
+    """Change of the lips' opening: mean over the inner-lip pairs of upper minus lower height; (...,68,3) to (...).
+
+    Signed, so that lips which overlap a little are not taken for lips that are apart; linear, so that it has a gradient everywhere.
+    """
     upper, lower = zip(*INNER_LIP_PAIRS, strict=True)
-    apart = landmarks[..., list(upper), :] - landmarks[..., list(lower), :]
-    return (apart.square().sum(-1) + 1e-12).sqrt().mean(-1)
+    return (moved[..., list(upper), 1] - moved[..., list(lower), 1]).mean(-1)
 
 
-def landmark_loss(
-    predicted: Tensor, truth: Tensor, mask: Tensor, rest: Tensor, scale: Tensor, config: S2LConfig
-) -> dict[str, Tensor]:
+def landmark_loss(predicted: Tensor, truth: Tensor, *, mask: Tensor, scale: Tensor, config: S2LConfig) -> dict[str, Tensor]:
     """Terms of E-S2L's loss and their weighted sum "loss", in units of `scale`.
 
-    predicted, truth (B,T,68,3) displacements, mask (B,T), rest (B,68,3) the subjects' landmarks at rest, all in metres.
+    predicted, truth (B,T,68,3) displacements and scale () in metres, mask (B,T) 1 for real frames.
     "position" is the average L2 of the paper; the mouth's extra weight and the velocity are the release's; "gap" is ours.
     """
     apart = distance(predicted, truth) / scale
     both = mask[:, 1:] * mask[:, :-1]
     steps = distance(predicted.diff(dim=1), truth.diff(dim=1)) / scale
-    gaps = (lip_gap(rest[:, None] + predicted) - lip_gap(rest[:, None] + truth)).abs() / scale
+    gaps = lip_opening(predicted - truth).abs() / scale
     terms = {
         "position": masked_mean(apart, mask),
         "mouth": masked_mean(apart[..., MOUTH], mask),

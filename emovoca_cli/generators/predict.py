@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from emovoca_cli.audio.features import SpeechEncoder, speech_encoder
 from emovoca_cli.audio.io import frame_count
@@ -115,7 +114,7 @@ class Generator:
 
     @classmethod
     def load(cls, s2l: str | Path = "s2l", s2d: str | Path = "s2d", *, device: torch.device | None = None) -> Generator:
-        """Read two checkpoint folders or built-in names; a folder with s2l/ and s2d/ inside, given as the first, stands for both."""
+        """Read two checkpoint folders or built-in names; as the first, a folder with s2l/ and s2d/ inside stands for both."""
         both = Path(s2l)
         if (both / S2L_KIND / CONFIG).is_file() and (both / S2D_KIND / CONFIG).is_file():
             s2l, s2d = both / S2L_KIND, both / S2D_KIND
@@ -150,15 +149,6 @@ class Generator:
         features = self._encoder.encode(speech, self.fps, self.frames(speech))
         landmarks = self.s2l.predict(features, emotion, intensity)
         return Prediction(landmarks, self.s2d.predict(landmarks))
-
-
-def resample_track(track: NDArray[np.floating], fps: float, to_fps: float, frames: int) -> Float:  # type: ignore[type-arg]
-    """A track (T,...) at `fps` sampled linearly at `to_fps`, `frames` rows; held at its end."""
-    position = np.clip(np.arange(frames) * (fps / to_fps), 0, len(track) - 1)
-    lower = np.minimum(position.astype(np.int64), max(0, len(track) - 2))
-    upper = np.minimum(lower + 1, len(track) - 1)
-    share = (position - lower).reshape(-1, *([1] * (track.ndim - 1)))
-    return np.asarray(track[lower] * (1 - share) + track[upper] * share, dtype=np.float32)
 
 
 def _misfit(stored: Checkpoint, error: Exception) -> CheckpointError:

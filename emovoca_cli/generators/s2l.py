@@ -16,7 +16,7 @@ KERNEL = 5
 class ES2L(nn.Module):
     """Bidirectional LSTM from speech features and two embedded one-hots to landmark displacements.
 
-    The embeddings have no bias, so that two zero vectors add nothing: that is neutral speech. The output starts at zero, a face at rest.
+    The embeddings have no bias, so that two zero vectors add nothing: that is neutral speech. The output starts at zero: rest.
     """
 
     scale: Tensor
@@ -63,8 +63,8 @@ class ES2L(nn.Module):
         else:
             packed = pack_padded_sequence(joined, lengths, batch_first=True, enforce_sorted=False)
             states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=frames)
-        moved = _masked(self.output(states), mask) * self.scale
-        return moved.unflatten(2, (LANDMARKS, 3))  # (B,T,204) to (B,T,68,3)
+        moved: Tensor = _masked(self.output(states), mask) * self.scale
+        return moved.view(*moved.shape[:2], LANDMARKS, 3)  # (B,T,204) to (B,T,68,3)
 
 
 def _masked(values: Tensor, mask: Tensor | None) -> Tensor:

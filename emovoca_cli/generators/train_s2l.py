@@ -38,7 +38,7 @@ Preparing = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class S2LTraining:
-    """What a training gave: the folder, the model with the stored weights, how the loop went, and test scores in all and by emotion."""
+    """What a training gave: the folder, the model with the stored weights, how the loop went, test scores in all and by emotion."""
 
     out: Path
     model: S2LModel
@@ -59,8 +59,8 @@ def train_s2l(
 ) -> S2LTraining:
     """Train on the `train` identities of a dataset and write the checkpoint folder `out`; score on `test` (else `val`) at the end.
 
-    Decoded landmarks are kept in `out`/training, so that a resumed run does not decode again. Raises DataError for a dataset without
-    training sequences, UsageError, OutputError.
+    Decoded landmarks are kept in `out`/training until the end, so that a resumed run does not decode again.
+    Raises DataError for a dataset without training sequences, UsageError, OutputError.
     """
     device = device or torch.device("cpu")
     chosen = {split: _of_split(source, split, config) for split in ("train", "val", "test")}
@@ -81,10 +81,11 @@ def train_s2l(
         rng = np.random.default_rng((config.seed, number))
         batch = training_batch(chosen["train"], source.emotions, speech, landmarks, batch_size=config.batch, crop=crop, rng=rng)
         inputs = [to_tensor(values, device) for values in (batch.speech, batch.emotion, batch.intensity)]
-        truth, rest = to_tensor(batch.truth, device), to_tensor(batch.rest, device)
+        truth = to_tensor(batch.truth, device)
         lengths = torch.from_numpy(batch.lengths)
         mask = (torch.arange(truth.shape[1])[None] < lengths[:, None]).to(truth)
-        return landmark_loss(model(*inputs, lengths=lengths), truth, mask, rest, model.scale, config)
+        moved = model(*inputs, lengths=lengths)
+        return landmark_loss(moved, truth, mask=mask, scale=model.scale, config=config)
 
     def held(split: str) -> list[Any]:
         return [(entry, partial(whole_sequence, entry, source.emotions, speech, landmarks)) for entry in chosen[split]]

@@ -1,9 +1,9 @@
 """Quadric decimation that keeps a subset of the vertices and stays manifold.
 
-fast-simplification proposes the order of edge collapses (Garland and Heckbert 1997). It moves vertices to new places and lets surfaces
-pinch, so its collapses are replayed here on the mesh itself: each merges one vertex into the other, at the place of that other, where
-the quadric error is lower, and only if the surface stays a manifold of the same topology and no face turns over. What was refused
-is proposed anew on the smaller mesh until the wanted number of vertices is reached.
+fast-simplification proposes the order of edge collapses (Garland and Heckbert 1997). It moves vertices to new places and lets
+surfaces pinch, so its collapses are replayed here on the mesh itself: each merges one vertex into the other, at the place of that
+other, where the quadric error is lower, and only if the surface stays a manifold of the same topology and no face turns over.
+What was refused is proposed anew on the smaller mesh until the wanted number of vertices is reached.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Place = tuple[float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Decimation:
-    """What is left: `kept` vertex indices (N,) ascending, `faces` (M,3) over them, and for each old vertex (V,) the kept one, 0..N-1, it merged into."""
+    """What is left: `kept` vertices (N,) ascending, `faces` (M,3) over them; `cluster` (V,): the kept one each vertex merged into."""
 
     kept: Int
     faces: Int
@@ -44,14 +44,15 @@ class Decimation:
 def decimate(vertices: AnyFloat, faces: AnyInt, target: int) -> Decimation:
     """Take vertices (V,3), faces (F,3) of a manifold down to `target` vertices, or as near as its topology allows.
 
-    Every component keeps at least a tetrahedron or a triangle, every hole three edges, every vertex without faces itself. Deterministic.
+    Every component keeps at least a tetrahedron or a triangle, every hole three edges, every vertex without faces itself.
+    Deterministic.
     """
     surface = _Surface(np.asarray(vertices, dtype=np.float64), faces)
     excess = surface.count - target
     while excess > 0:
-        # The library stops early on small meshes; then all edges are tried, cheapest first, in the end whatever they do to shape.
-        done = surface.replay(surface.proposals(excess), excess, strict=True)
-        done = done or surface.replay(surface.all_edges(), 1, strict=True) or surface.replay(surface.all_edges(), 1, strict=False)
+        done = surface.replay(surface.proposals(excess), excess)
+        # What is left then are collapses the dearer way round, the cheapest first, and in the end any that topology allows.
+        done = done or surface.collapse_cheapest(strict=True) or surface.collapse_cheapest(strict=False)
         if done == 0:
             break
         excess -= done
@@ -63,7 +64,9 @@ class _Surface:
 
     def __init__(self, points: NDArray[np.float64], faces: AnyInt) -> None:
         self.points = points
-        self.faces: dict[int, tuple[int, int, int]] = {index: (a, b, c) for index, (a, b, c) in enumerate(np.asarray(faces).tolist())}
+        self.faces: dict[int, tuple[int, int, int]] = {
+            index: (a, b, c) for index, (a, b, c) in enumerate(np.asarray(faces).tolist())
+        }
         self.around: dict[int, dict[int, None]] = {vertex: {} for vertex in range(len(points))}
         for index, corners in self.faces.items():
             for vertex in corners:
@@ -85,17 +88,13 @@ class _Surface:
         pairs = edges(compact)
         mean = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1).mean() if len(pairs) else 1.0
         centred = (points - points.mean(axis=0)) * (PROPOSAL_EDGE / max(mean, 1e-12))
-        _, _, collapses = fast_simplification.simplify(centred, compact, target_count=max(0, len(compact) - 2 * wanted), return_collapses=True)
+        _, _, collapses = fast_simplification.simplify(
+            centred, compact, target_count=max(0, len(compact) - 2 * wanted), return_collapses=True
+        )
         return [(int(used[a]), int(used[b])) for a, b in collapses]
 
-    def all_edges(self) -> list[tuple[int, int]]:
-        """Every edge, the one of least quadric error first."""
-        pairs = edges(np.array(list(self.faces.values()), dtype=np.int64).reshape(-1, 3)).tolist()
-        costs = [min(_error(self.quadrics[a] + self.quadrics[b], self.points[end]) for end in (a, b)) for a, b in pairs]
-        return [(a, b) for _, a, b in sorted((cost, a, b) for cost, (a, b) in zip(costs, pairs, strict=True))]
-
-    def replay(self, proposals: Sequence[tuple[int, int]], limit: int, *, strict: bool) -> int:
-        """Apply up to `limit` of the proposed collapses; returns how many were possible. Not strict = bent and thin faces are accepted."""
+    def replay(self, proposals: Sequence[tuple[int, int]], limit: int) -> int:
+        """Apply up to `limit` of the proposed collapses, each the way round that costs less; returns how many were possible."""
         name: dict[int, int] = {}
         done = 0
         for first, second in proposals:
@@ -105,14 +104,24 @@ class _Surface:
             if a not in self.around or b not in self.around or not self._possible(a, b):
                 continue
             quadric = self.quadrics[a] + self.quadrics[b]
-            for kept, gone in sorted(((a, b), (b, a)), key=lambda pair: (_error(quadric, self.points[pair[0]]), pair)):
-                if not strict or self._keeps_shape(kept, gone):
-                    self._collapse(kept, gone)
-                    self.quadrics[kept] = quadric
-                    name[first] = kept
-                    done += 1
-                    break
+            kept, gone = min((a, b), (b, a), key=lambda pair: (_error(quadric, self.points[pair[0]]), pair))
+            if self._keeps_shape(kept, gone):
+                self._collapse(kept, gone)
+                name[first] = kept
+                done += 1
         return done
+
+    def collapse_cheapest(self, *, strict: bool) -> int:
+        """Do the one possible collapse of least quadric error, either way round; not strict = whatever it does to the shape of faces."""
+        pairs = edges(np.array(list(self.faces.values()), dtype=np.int64).reshape(-1, 3)).astype(np.int64)
+        both = np.concatenate([pairs, pairs[:, ::-1]])
+        places = np.concatenate([self.points, np.ones((len(self.points), 1))], axis=1)[both[:, 0]]
+        cost = np.einsum("ni,nij,nj->n", places, self.quadrics[both[:, 0]] + self.quadrics[both[:, 1]], places)
+        for kept, gone in both[np.argsort(cost, kind="stable")].tolist():
+            if self._possible(kept, gone) and (not strict or self._keeps_shape(kept, gone)):
+                self._collapse(kept, gone)
+                return 1
+        return 0
 
     def _neighbours(self, vertex: int) -> set[int]:
         return {corner for face in self.around[vertex] for corner in self.faces[face]} - {vertex}
@@ -159,6 +168,7 @@ class _Surface:
                 self.faces[face] = (a, b, c)
                 self.around[kept][face] = None
         del self.around[gone]
+        self.quadrics[kept] = self.quadrics[kept] + self.quadrics[gone]
         self.parent[gone] = kept
 
     def result(self) -> Decimation:
@@ -194,7 +204,9 @@ def _quadrics(points: NDArray[np.float64], faces: AnyInt) -> NDArray[np.float64]
     return quadrics
 
 
-def _add_planes(quadrics: NDArray[np.float64], normals: AnyFloat, origins: AnyFloat, weights: AnyFloat, members: NDArray[np.int64]) -> None:
+def _add_planes(
+    quadrics: NDArray[np.float64], normals: AnyFloat, origins: AnyFloat, weights: AnyFloat, members: NDArray[np.int64]
+) -> None:
     planes = np.concatenate([normals, -np.einsum("nd,nd->n", normals, origins)[:, None]], axis=1)
     forms = weights[:, None, None] * planes[:, :, None] * planes[:, None, :]
     for column in range(members.shape[1]):

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse as sparse
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
 from emovoca_cli.errors import UsageError
+from emovoca_cli.mesh.surface import nearest_surface
 from emovoca_cli.mesh.topology import AnyFloat, AnyInt, edges, half_edges
 
 
 def geodesic_distance(vertices: AnyFloat, faces: AnyInt, sources: Sequence[int] | AnyInt) -> NDArray[np.float64]:
     """Distance (V,) along the surface to the nearest of `sources` (vertex indices), metres; inf where no path leads.
 
-    Dijkstra over edges and over the diagonals of neighbouring faces unfolded into a plane: an upper bound, a few per cent too long on a regular mesh.
+    Dijkstra over edges and over the diagonals of neighbouring faces unfolded into a plane: an upper bound, a few per cent too
+    long on a regular mesh.
     """
     points = np.asarray(vertices, dtype=np.float64)
     origins = np.unique(np.asarray(sources, dtype=np.int64))
     if len(origins) == 0 or origins[0] < 0 or origins[-1] >= len(points):
-        raise UsageError(f"geodesic distance needs source vertices between 0 and {len(points) - 1}, got {np.asarray(sources).tolist()}")
+        raise UsageError(
+            f"geodesic distance needs source vertices between 0 and {len(points) - 1}, got {np.asarray(sources).tolist()}"
+        )
     return np.asarray(dijkstra(surface_graph(points, faces), directed=False, indices=origins, min_only=True))
 
 
@@ -65,3 +69,25 @@ def _diagonals(points: NDArray[np.float64], faces: AnyInt) -> tuple[NDArray[np.i
     good = (crossing >= 0) & (crossing <= length) & (apex[left] != apex[right])
     ends = np.sort(np.stack([apex[left], apex[right]], axis=1), axis=1)
     return ends[good], np.hypot(x1 - x0, y0 + y1)[good]
+
+
+def distance_to_points(vertices: AnyFloat, faces: AnyInt, points: AnyFloat) -> NDArray[np.float64]:
+    """Distance (V,) along the surface to the nearest of `points` (N,3) on or near it, metres; inf where no path leads."""
+    places = np.asarray(vertices, dtype=np.float64)
+    targets = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+    if len(targets) == 0 or not np.isfinite(targets).all():
+        raise UsageError(f"distance along the surface needs one or more finite points, got {len(targets)}")
+    face, weights = nearest_surface(targets, places, faces)
+    corners = np.asarray(faces, dtype=np.int64)[face]
+    foot = np.einsum("nk,nkd->nd", weights, places[corners])
+    starts = np.full(len(places), np.inf)
+    np.minimum.at(starts, corners, np.linalg.norm(places[corners] - foot[:, None], axis=-1))
+    # One more vertex stands for all points: the way from it to a corner is as long as the way from the nearest point.
+    near = np.flatnonzero(np.isfinite(starts))
+    column = sparse.csr_matrix(
+        (np.maximum(starts[near], 1e-12), (near, np.zeros(len(near), dtype=np.int64))), shape=(len(places), 1)
+    )
+    both = sparse.hstack([surface_graph(places, faces), column])
+    graph = sparse.csr_matrix(sparse.vstack([both, sparse.csr_matrix((1, len(places) + 1))]))
+    distance: NDArray[np.float64] = dijkstra(graph, directed=False, indices=[len(places)])[0, : len(places)]
+    return distance

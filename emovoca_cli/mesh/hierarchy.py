@@ -1,8 +1,8 @@
 """Five levels of one face, from fine to coarse, and the ways between them.
 
-Down: a coarse level keeps a subset of the finer level's vertices. Up: each finer vertex is a barycentric mixture of the three corners of one coarse face
-(Ranjan et al. 2018). The face is looked for only round the coarse vertex that the finer one collapsed into, and must look the same way: by
-distance alone, closed lips would mix upper and lower.
+Down: a coarse level keeps a subset of the finer level's vertices. Up: each finer vertex is a barycentric mixture of the three
+corners of one coarse face (Ranjan et al. 2018). The face is looked for only round the coarse vertex that the finer one collapsed
+into, and must look the same way: by distance alone, closed lips would mix upper and lower.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sparse
 from numpy.typing import NDArray
+from scipy import sparse
 
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import atomic_write
 from emovoca_cli.mesh.decimate import Decimation, decimate
+from emovoca_cli.mesh.landmarks import NOSE_TIP
 from emovoca_cli.mesh.spirals import nearest_references, spirals
 from emovoca_cli.mesh.surface import closest_weights, first_best
 from emovoca_cli.mesh.topology import AnyFloat, AnyInt, adjacency, check_manifold, components, face_normals, vertex_normals
@@ -27,7 +28,6 @@ SCHEMA = 1
 RINGS = (2, 2, 1, 1, 1)
 """Rings of a spiral, finest level first; levels beyond take the last. The release's values, dilation too."""
 DILATION = (2, 2, 1, 1, 1)
-NOSE_TIP = 30
 SAME_SIDE = 0.1
 """A vertex takes from a face only if the cosine of their normals exceeds this, or all such faces are far away."""
 
@@ -45,7 +45,8 @@ class Level:
 class Hierarchy:
     """Levels, finest first, and the steps between level i and i+1.
 
-    down[i] (V_{i+1},): which vertices of level i level i+1 keeps. up[i]: indices (V_i,3) into level i+1 and weights (V_i,3) that sum to one.
+    down[i] (V_{i+1},): which vertices of level i level i+1 keeps. up[i]: indices (V_i,3) into level i+1 and weights (V_i,3) that
+    sum to one.
     """
 
     levels: tuple[Level, ...]
@@ -79,10 +80,14 @@ class Hierarchy:
         try:
             with np.load(path, allow_pickle=False) as data:
                 if int(data["schema"]) > SCHEMA:
-                    raise DataError(f"{path} has hierarchy schema {int(data['schema'])}, this version reads up to {SCHEMA}; update emovoca")
+                    raise DataError(
+                        f"{path} has hierarchy schema {int(data['schema'])}, this version reads up to {SCHEMA}; update emovoca"
+                    )
                 count = int(data["levels"])
                 found = cls(
-                    levels=tuple(Level(*(data[f"{name}{index}"] for name in ("vertices", "faces", "spirals"))) for index in range(count)),
+                    levels=tuple(
+                        Level(*(data[f"{name}{index}"] for name in ("vertices", "faces", "spirals"))) for index in range(count)
+                    ),
                     down=tuple(data[f"down{index}"] for index in range(count - 1)),
                     up=tuple((data[f"up_indices{index}"], data[f"up_weights{index}"]) for index in range(count - 1)),
                 )
@@ -94,18 +99,25 @@ class Hierarchy:
     def _check(self, path: Path) -> None:
         sizes = self.sizes
         for index, level in enumerate(self.levels):
-            if len(level.spirals) != sizes[index] or level.spirals.max(initial=0) >= sizes[index] or level.spirals.min(initial=0) < -1:
+            if (
+                len(level.spirals) != sizes[index]
+                or level.spirals.max(initial=0) >= sizes[index]
+                or level.spirals.min(initial=0) < -1
+            ):
                 raise DataError(f"{path} has spirals on level {index} that do not fit its {sizes[index]} vertices")
         for index, (kept, (indices, weights)) in enumerate(zip(self.down, self.up, strict=True)):
             fits = kept.shape == (sizes[index + 1],) and indices.shape == weights.shape == (sizes[index], 3)
             if not fits or kept.max(initial=0) >= sizes[index] or indices.max(initial=0) >= sizes[index + 1]:
-                raise DataError(f"{path} has a step between levels {index} and {index + 1} that does not fit {sizes[index]} and {sizes[index + 1]} vertices")
+                raise DataError(
+                    f"{path} has a step from level {index} that does not fit {sizes[index]} and {sizes[index + 1]} vertices"
+                )
 
 
 def build_hierarchy(template: MeshTemplate, *, levels: int = 4, factor: int = 4) -> Hierarchy:
     """Decimate a template `levels` times by `factor` and order every level in spirals towards the tip of the nose.
 
-    FLAME's 5,023 vertices become 1,256, 314, 79 and 20. Raises TopologyError for a mesh that is not manifold, UsageError for a factor below 2.
+    FLAME's 5,023 vertices become 1,256, 314, 79 and 20. Raises TopologyError for a mesh that is not manifold, UsageError for a
+    factor below 2.
     """
     check_manifold(template.faces, len(template.vertices))
     corners = template.faces[template.landmark_faces[NOSE_TIP]]
@@ -169,7 +181,8 @@ def _faces_nearby(step: Decimation, clusters: AnyInt) -> tuple[NDArray[np.int64]
     count = len(step.kept)
     near = adjacency(step.faces, count) + sparse.identity(count, format="csr")
     touching = sparse.csr_matrix(
-        (np.ones(step.faces.size), (step.faces.reshape(-1), np.repeat(np.arange(len(step.faces)), 3))), shape=(count, len(step.faces))
+        (np.ones(step.faces.size), (step.faces.reshape(-1), np.repeat(np.arange(len(step.faces)), 3))),
+        shape=(count, len(step.faces)),
     )
     pairs = (near @ touching)[clusters].tocoo()
     order = np.lexsort((pairs.col, pairs.row))

@@ -1,12 +1,13 @@
 """Reading and writing meshes as .ply or .obj, the order of vertices kept.
 
-Vertex order is the identity of a topology, so nothing here merges, splits or drops a vertex. PLY goes through trimesh. OBJ is read here:
-trimesh regroups an OBJ's vertices by material and texture coordinate.
+Vertex order is the identity of a topology, so nothing here merges, splits or drops a vertex. PLY goes through trimesh. OBJ is
+read here: trimesh regroups an OBJ's vertices by material and texture coordinate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ SUFFIXES = (".ply", ".obj")
 def read_mesh(path: Path) -> tuple[Float, Int]:
     """Vertices (V,3), in the file's units, and faces (F,3) of a .ply or .obj file, both in the file's order.
 
-    Polygons become triangles; in a PLY that mixes both, the file's own triangles come first. Raises UsageError for a missing file or
-    another format, DataError for a file that is not a mesh, has no faces, non-finite coordinates or face indices out of range.
+    Polygons become triangles; in a PLY that mixes both, the file's own triangles come first. Raises UsageError for a missing file
+    or another format, DataError for a file that is not a mesh, has no faces, non-finite coordinates or face indices out of range.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,14 +46,17 @@ def read_mesh(path: Path) -> tuple[Float, Int]:
         raise DataError(f"{path} has non-finite coordinates (first at vertex {int(np.flatnonzero(bad)[0])}); repair the mesh")
     outside = ((faces < 0) | (faces >= len(vertices))).any(axis=1)
     if outside.any():
-        raise DataError(f"{path} face {int(np.flatnonzero(outside)[0])} names a vertex outside 0..{len(vertices) - 1}; repair the mesh")
+        raise DataError(
+            f"{path} face {int(np.flatnonzero(outside)[0])} names a vertex outside 0..{len(vertices) - 1}; repair the mesh"
+        )
     return vertices.astype(np.float32), faces.astype(np.int32)
 
 
 def write_mesh(path: Path, vertices: AnyFloat, faces: AnyInt, colors: AnyFloat | None = None) -> None:
     """Write vertices (V,3), faces (F,3) and colours (V,3) in 0-1 as binary .ply or as .obj, whole or not at all.
 
-    Float32 coordinates come back bit for bit from both. Raises UsageError for another suffix, OutputError when it cannot be written.
+    Float32 coordinates come back bit for bit from both. Raises UsageError for another suffix, OutputError when it cannot be
+    written.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -111,7 +115,7 @@ def _read_obj(path: Path) -> Arrays:
             if len(corners) < 3 or 0 in corners:
                 raise DataError(f"{path} line {number}: a face needs three or more vertices counted from 1, got {line.strip()!r}")
             indices = [corner - 1 if corner > 0 else len(points) + corner for corner in corners]
-            triangles.extend((indices[0], second, third) for second, third in zip(indices[1:], indices[2:], strict=False))
+            triangles.extend((indices[0], second, third) for second, third in pairwise(indices[1:]))
     return np.array(points, dtype=np.float64).reshape(-1, 3), np.array(triangles, dtype=np.int64).reshape(-1, 3)
 
 

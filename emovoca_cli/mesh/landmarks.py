@@ -1,7 +1,7 @@
 """The 68 landmarks (Multi-PIE / iBUG) as points of the surface, and what is measured between them.
 
-Numbers: 0-16 jaw line from the subject's right ear, 17-21 and 22-26 brows, 27-30 bridge to tip of the nose, 31-35 nostrils, 36-41 right and
-42-47 left eye, 48-59 outer and 60-67 inner lips.
+Numbers: 0-16 jaw line from the subject's right ear, 17-21 and 22-26 brows, 27-30 bridge to tip of the nose, 31-35 nostrils, 36-41
+right and 42-47 left eye, 48-59 outer and 60-67 inner lips.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ __all__ = ["EYE_CORNERS", "eye_distance", "landmark_operator", "landmark_points"
 EYE_CORNERS = (36, 45)
 """Outer corners of the right and the left eye; their distance is the scale of a face."""
 
+NOSE_TIP = 30
+
 UPPER_LIP = (49, 50, 51, 52, 53, 61, 62, 63)
 LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
 
 
 def landmark_points(vertices: AnyFloat, faces: AnyInt, landmark_faces: AnyInt, landmark_weights: AnyFloat) -> Float:
-    """Landmarks (...,L,3) of vertices (...,V,3): faces (F,3), landmark faces (L,), barycentric weights (L,3). Works on displacements too."""
+    """Landmarks (...,L,3) of vertices or displacements (...,V,3): faces (F,3), landmark faces (L,), barycentric weights (L,3)."""
     corners = np.asarray(vertices)[..., np.asarray(faces)[np.asarray(landmark_faces)], :]  # (...,L,3 corners,3)
-    return np.einsum("...lkd,lk->...ld", corners, np.asarray(landmark_weights)).astype(np.float32)
+    return np.asarray(np.einsum("...lkd,lk->...ld", corners, np.asarray(landmark_weights)), dtype=np.float32)
 
 
 def landmark_operator(template: MeshTemplate) -> tuple[NDArray[np.int64], Float]:
@@ -37,7 +39,7 @@ def landmark_operator(template: MeshTemplate) -> tuple[NDArray[np.int64], Float]
     """
     if template.landmark_faces.shape != (LANDMARKS,) or template.landmark_weights.shape != (LANDMARKS, 3):
         raise DataError(
-            f"template {template.name} has landmark faces {template.landmark_faces.shape} and weights {template.landmark_weights.shape}, "
+            f"template {template.name} has landmarks {template.landmark_faces.shape} and {template.landmark_weights.shape}, "
             f"expected ({LANDMARKS},) and ({LANDMARKS}, 3)"
         )
     return template.faces[template.landmark_faces].astype(np.int64), template.landmark_weights.astype(np.float32)

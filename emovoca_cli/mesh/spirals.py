@@ -11,16 +11,17 @@ The rules, for one vertex:
 - dilation d keeps the vertex itself and of the rest every d-th, from the first;
 - the table is cut and filled with -1 to one length, by default int(mean + 2 standard deviations) of the lengths of the level.
 
--1 means "nothing here": a convolution reads zeros. Where an outer ring touches itself, or the mesh is not manifold (coarse levels of
-other people's hierarchies), several faces may be there to go on with. No geometry decides then, and no vertex comes twice; the released
-tables took the first in the iteration order of a Python set of corner triples, so we do. That order does not depend on the hash seed,
-and tables are stored with every model.
+-1 means "nothing here": a convolution reads zeros. Where an outer ring touches itself, or the mesh is not manifold (coarse levels
+of other people's hierarchies), several faces may be there to go on with. No geometry decides then, and no vertex comes twice; the
+released tables took the first in the iteration order of a Python set of corner triples, so we do. That order does not depend on
+the hash seed, and tables are stored with every model.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -42,9 +43,9 @@ def spirals(
 ) -> Int:
     """Spiral table (V,L) of a mesh: row = vertex, -1 = nothing there. Bouritsas et al. 2019, section 3.
 
-    vertices (V,3), faces (F,3), `references` vertex indices, one for each component (of two in one component the later one counts; a
-    component without one gets its vertex nearest to the first reference); L = `length`, or int(mean + 2 std) of this mesh's spirals.
-    Raises UsageError for references, rings, dilation or length that make no sense.
+    vertices (V,3), faces (F,3), `references` vertex indices, one for each component (of two in one component the later one
+    counts; a component without one gets its vertex nearest to the first reference); L = `length`, or int(mean + 2 std) of this
+    mesh's spirals. Raises UsageError for references, rings, dilation or length that make no sense.
     """
     points = np.asarray(vertices, dtype=np.float64)
     sources = _references(points, faces, references)
@@ -65,8 +66,10 @@ def spirals(
     return table
 
 
-def nearest_references(vertices: AnyFloat, reference_points: AnyFloat, labels: AnyInt | None = None, wanted: AnyInt | None = None) -> Int:
-    """Vertex (N,) nearest to each of `reference_points` (N,3); with `labels` (V,) and `wanted` (N,) only among vertices of that label."""
+def nearest_references(
+    vertices: AnyFloat, reference_points: AnyFloat, labels: AnyInt | None = None, wanted: AnyInt | None = None
+) -> Int:
+    """Vertex (N,) nearest to each of `reference_points` (N,3); with `labels` (V,) and `wanted` (N,) of that label only."""
     points = np.asarray(vertices, dtype=np.float64)
     distance = np.linalg.norm(points[None] - np.asarray(reference_points, dtype=np.float64)[:, None], axis=-1)
     if labels is not None and wanted is not None:
@@ -74,7 +77,7 @@ def nearest_references(vertices: AnyFloat, reference_points: AnyFloat, labels: A
         distance = np.where(inside | ~inside.any(axis=1, keepdims=True), distance, np.inf)
     nearest = distance.min(axis=1, keepdims=True)
     # A mirror-symmetric mesh has exact ties; rounding must not decide them.
-    return np.argmax(distance <= nearest * (1 + 1e-6), axis=1).astype(np.int32)
+    return np.asarray(np.argmax(distance <= nearest * (1 + 1e-6), axis=1), dtype=np.int32)
 
 
 def _references(points: AnyFloat, faces: AnyInt, references: Sequence[int] | AnyInt) -> list[int]:
@@ -185,7 +188,7 @@ class _Walker:
 
     def _outer_start(self, ring: Sequence[int], outer: set[Face], seen: set[int]) -> int | None:
         """Where the next ring begins: beyond the edge that closes this ring, else beyond the first edge with anything behind it."""
-        for one, other in [(ring[0], ring[-1]), *zip(ring, ring[1:], strict=False)]:
+        for one, other in [(ring[0], ring[-1]), *pairwise(ring)]:
             if GAP in (one, other) or one == other:
                 continue
             for face in self.around[one]:

@@ -13,7 +13,8 @@ from emovoca_cli.types import Float, Int
 def closest_weights(points: AnyFloat, corners: AnyFloat) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Barycentric weights (N,3) of the point of each triangle nearest to each point, and its distance (N,), metres.
 
-    points (N,3) and corners (N,3 corners,3) go pairwise. Weights are within 0-1 and sum to one; a triangle without area counts as its edges.
+    points (N,3) and corners (N,3 corners,3) go pairwise. Weights are within 0-1 and sum to one; a triangle without area counts as
+    its edges.
     """
     point = np.asarray(points, dtype=np.float64)
     triangle = np.asarray(corners, dtype=np.float64)
@@ -63,7 +64,9 @@ def nearest_surface(points: AnyFloat, vertices: AnyFloat, faces: AnyInt) -> tupl
     # A face nearer than the nearest corner has its centre within that distance and its own radius.
     candidates = cKDTree(centre).query_ball_point(targets, bound * (1 + 1e-9) + radius, return_sorted=True)
     counts = np.array([len(found) for found in candidates])
-    face = np.concatenate([np.asarray(found, dtype=np.int64) for found in candidates]) if len(targets) else np.zeros(0, dtype=np.int64)
+    face = (
+        np.concatenate([np.asarray(found, dtype=np.int64) for found in candidates]) if len(targets) else np.zeros(0, dtype=np.int64)
+    )
     owner = np.repeat(np.arange(len(targets)), counts)
     weights, distance = closest_weights(targets[owner], corners[face])
     pick = first_best(owner, distance, len(targets))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sparse
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from emovoca_cli.errors import TopologyError
@@ -27,7 +27,8 @@ def half_edges(faces: AnyInt) -> NDArray[np.int64]:
 
 def edges(faces: AnyInt) -> Int:
     """Undirected edges (E,2) of faces (F,3), each once, lower vertex first, sorted."""
-    return np.unique(np.sort(half_edges(faces), axis=1), axis=0).astype(np.int32).reshape(-1, 2)
+    pairs = np.unique(np.sort(half_edges(faces), axis=1), axis=0).reshape(-1, 2)
+    return np.asarray(pairs, dtype=np.int32)
 
 
 def boundary_edges(faces: AnyInt) -> Int:
@@ -151,7 +152,7 @@ def manifold_problem(faces: AnyInt, vertex_count: int) -> str | None:
     if (counts > 1).any():
         worst = np.flatnonzero(counts > 1)
         worst = worst[np.argmin(first[worst])]
-        return f"edge {oriented[worst, 0]}-{oriented[worst, 1]} is run through twice in one direction, its two faces disagree in orientation"
+        return f"the two faces at edge {oriented[worst, 0]}-{oriented[worst, 1]} disagree in orientation"
     # Faces round a vertex that hang together by edges form one fan; two fans touching in a point are a pinch.
     fans = _fan_counts(corners, vertex_count)
     if (fans > 1).any():
@@ -161,16 +162,16 @@ def manifold_problem(faces: AnyInt, vertex_count: int) -> str | None:
 
 
 def _fan_counts(corners: NDArray[np.int64], vertex_count: int) -> Int:
-    """Number of fans (V,) at each vertex, where no edge has more than two faces: corners less the edges inside a fan, closed fans apart."""
+    """Number of fans of faces (V,) at each vertex, where no edge has more than two faces."""
     directed = half_edges(corners)
-    # Corner 3k+j sits at vertex corners[k, j]; an inner edge a-b joins two corners at a and two at b.
+    # Corner 3k+j, where half edge 3k+j begins, sits at vertex corners[k, j]; an inner edge a-b joins two corners at a and two at b.
     order = np.lexsort((directed.max(axis=1), directed.min(axis=1)))
     key = np.sort(directed, axis=1)[order]
     pair = np.flatnonzero((key[1:] == key[:-1]).all(axis=1))
     left, right = order[pair], order[pair + 1]
-    following = lambda corner: corner // 3 * 3 + (corner + 1) % 3  # noqa: E731 - the corner at the end of a half edge
-    joined_a = np.concatenate([left, following(left)])
-    joined_b = np.concatenate([following(right), right])
+    end = np.arange(corners.size).reshape(-1, 3)[:, [1, 2, 0]].reshape(-1)  # the corner where a half edge ends
+    joined_a = np.concatenate([left, end[left]])
+    joined_b = np.concatenate([end[right], right])
     count = corners.size
     graph = sparse.csr_matrix((np.ones(len(joined_a)), (joined_a, joined_b)), shape=(count, count))
     _, fan = connected_components(graph, directed=False)
@@ -193,13 +194,14 @@ def vertex_normals(vertices: AnyFloat, faces: AnyInt) -> Float:
         (np.ones(np.asarray(faces).size), (np.asarray(faces).reshape(-1), np.repeat(np.arange(len(faces)), 3))),
         shape=(count, len(faces)),
     )
-    summed = np.stack([around @ one for one in flat]) if len(flat) else np.zeros((0, count, 3))
+    summed = np.stack([np.asarray(around @ one) for one in flat]) if len(flat) else np.zeros((0, count, 3))
     length = np.linalg.norm(summed, axis=-1, keepdims=True)
     unit = np.divide(summed, length, out=np.zeros_like(summed), where=length > 0)
-    return unit.reshape(*normals.shape[:-2], count, 3).astype(np.float32)
+    return np.asarray(unit.reshape(*normals.shape[:-2], count, 3), dtype=np.float32)
 
 
 def vertex_areas(vertices: AnyFloat, faces: AnyInt) -> NDArray[np.float64]:
     """A third of the area of the faces round each vertex (V,), square metres: they sum to the area of the mesh."""
     third = np.linalg.norm(face_normals(vertices, faces), axis=-1) / 6.0
-    return np.bincount(np.asarray(faces).reshape(-1), weights=np.repeat(third, 3), minlength=np.asarray(vertices).shape[-2])
+    summed = np.bincount(np.asarray(faces).reshape(-1), weights=np.repeat(third, 3), minlength=np.asarray(vertices).shape[-2])
+    return np.asarray(summed, dtype=np.float64)

@@ -89,7 +89,10 @@ class _SharedMatmul(torch.autograd.Function):
 def _left_product(weight: Tensor, x: Tensor) -> Tensor:
     vertices, _, batch = x.shape
     if batch == 1:
-        return (x[:, :, 0] @ weight.t())[:, :, None]
+        # One product for all vertices; not a view of its result, which autograd would not let later layers change in place.
+        y = x.new_empty(vertices, len(weight), 1)
+        torch.mm(x[:, :, 0], weight.t(), out=y[:, :, 0])
+        return y
     # torch.matmul would transpose all of x here when gradients are wanted
     return torch.bmm(weight.expand(vertices, -1, -1), x)
 

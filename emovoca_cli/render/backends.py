@@ -28,15 +28,11 @@ _TIMEOUT = 90.0
 
 
 class Backend(Protocol):
-    """Draws a geometry in a pose."""
+    """Draws a geometry in a pose; several threads may call it at once."""
 
     @property
     def name(self) -> str:
         """One of BACKENDS."""
-
-    @property
-    def thread_safe(self) -> bool:
-        """Whether several threads may render at once."""
 
     def render(self, geometry: Geometry, vertices: Float, camera: Camera, lights: Lights, size: tuple[int, int]) -> Picture:
         """Picture (H,W,3) of the geometry posed as `vertices` (V,3) metres; size = (width, height)."""

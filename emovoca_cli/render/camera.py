@@ -109,20 +109,22 @@ def portrait_camera(
     points = np.asarray(template.vertices if vertices is None else vertices, np.float32)
     low, high = points.min(axis=0), points.max(axis=0)
     centre = (low + high) / 2
-    top, bottom, half_width = float(high[1]), float(low[1]), float(high[0] - low[0]) / 2
+    air = 0.05 * float(high[1] - low[1])
+    top, bottom, half_width = float(high[1]) + air, float(low[1]) - air, float(high[0] - low[0]) / 2
     if len(template.landmark_faces) == LANDMARKS:
         landmarks = landmark_points(points, template.faces, template.landmark_faces, template.landmark_weights)
         eyes = landmarks[list(OUTER_EYES)]
         unit = float(np.linalg.norm(eyes[0] - eyes[1]))
         middle = eyes.mean(axis=0)
-        # Below the chin: neck, not shoulders. Above: the whole skull where there is one, at most what a head can have.
-        bottom = max(bottom, float(landmarks[CHIN, 1]) - 0.62 * unit)
-        top = min(top, float(middle[1]) + 1.75 * unit)
+        # Above: the skull where there is one, at most what a head can have, and air. Below the chin: neck, cut by the picture's
+        # edge before the mesh ends, so that no rim shows.
+        top = min(top, float(middle[1]) + 1.75 * unit) + 0.12 * unit
+        bottom = max(bottom + 0.25 * unit, float(landmarks[CHIN, 1]) - 0.50 * unit)
         head = points[np.abs(points[:, 1] - middle[1]) < unit]
         half_width = max(unit, float(np.abs(head[:, 0] - middle[0]).max()))
-        centre = np.array([middle[0], 0.0, middle[2] - 0.55 * unit], np.float32)
+        centre = np.array([middle[0], 0.0, middle[2] - 0.72 * unit], np.float32)
     target = np.array([centre[0], (top + bottom) / 2, centre[2]], np.float64)
-    tall = max((top - bottom) * 1.10, 2 * half_width * 1.14 / aspect) / zoom
+    tall = max((top - bottom), 2 * half_width * 1.14 / aspect) / zoom
     distance = tall / (2 * math.tan(math.radians(fov) / 2)) + float(high[2] - centre[2]) * 0.4
     turn, tilt = math.radians(yaw), math.radians(pitch)
     direction = np.array([math.sin(turn) * math.cos(tilt), math.sin(tilt), math.cos(turn) * math.cos(tilt)])

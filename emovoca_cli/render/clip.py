@@ -167,24 +167,22 @@ def skin_at(clip: Clip, place: float) -> Float:
 
 
 def _draw_all(stage: Stage, clip: Clip, times: Float, *, drawer: Backend, size: tuple[int, int], threads: int) -> Iterator[Picture]:
-    """Frames in order. Threads prepare poses ahead; they draw too where the backend lets several do so."""
+    """Frames in order, drawn ahead by several threads."""
     backdrop = background(stage.lights, size)
 
-    def work(place: float) -> Posed | Picture:
+    def work(place: float) -> Picture:
         skin = skin_at(clip, place)
         motions = [motion[0] for motion in part_motions(stage.template, stage.neutral, skin[None])]
-        posed = stage.pose(skin, motions)
-        return drawer.draw(posed, stage.camera, stage.lights, size) if drawer.thread_safe else posed
+        return drawer.draw(stage.pose(skin, motions), stage.camera, stage.lights, size)
 
     pool = ThreadPoolExecutor(max_workers=threads)
-    waiting: deque[Future[Posed | Picture]] = deque()
+    waiting: deque[Future[Picture]] = deque()
     try:
         upcoming = iter(float(place) for place in times)
         for index in range(len(times)):
             while len(waiting) < threads + 1 and (place := next(upcoming, None)) is not None:
                 waiting.append(pool.submit(work, place))
-            result = waiting.popleft().result()
-            picture = drawer.draw(result, stage.camera, stage.lights, size) if isinstance(result, Posed) else result
+            picture = waiting.popleft().result()
             _check_frame(picture, backdrop, index)
             yield picture
     finally:

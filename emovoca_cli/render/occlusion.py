@@ -12,14 +12,17 @@ from emovoca_cli.render.lighting import Lights, unit
 from emovoca_cli.render.surface import Geometry, Posed
 from emovoca_cli.types import Bool, Float
 
-SKY_RAYS = 40
+SKY_RAYS = 32
 """Directions over the whole sphere; about half of them lie above any one vertex."""
 
 KEY_RAYS = 8
 """Directions within the key light's disc."""
 
-MARGIN = 2
-"""Edges from a visible vertex within which shadows are worked out."""
+MARGIN = 1
+"""Edges from a vertex that faces the camera within which shadows are worked out."""
+
+TURNED_AWAY = 0.35
+"""Visibility of the vertices that are not asked for."""
 
 SMOOTHING = 2
 """Rounds of averaging with the neighbours, which take the grain of so few rays away."""
@@ -41,7 +44,7 @@ def embree_scene(geometry: Geometry, vertices: Float) -> Any:
 def pose(geometry: Geometry, vertices: Float, camera: Camera, lights: Lights, *, shadows: bool = True) -> Posed:
     """The geometry in a pose (V,3) with its normals and, with `shadows`, its soft shadows. Safe to call from several threads.
 
-    Without embreex there are no shadows. Only vertices that the camera may see are asked for; the rest count as open.
+    Without embreex there are no shadows. Only vertices that face the camera are asked for.
     """
     vertices = np.ascontiguousarray(vertices, np.float32)
     normals = geometry.normals(vertices)
@@ -52,34 +55,28 @@ def pose(geometry: Geometry, vertices: Float, camera: Camera, lights: Lights, *,
         return Posed(geometry, vertices, normals, ones, ones)
     if not shadows:
         return Posed(geometry, vertices, normals, ones, ones, scene)
-    seen = _visible(scene, geometry, vertices, normals, camera)
+    seen = _facing(geometry, vertices, normals, camera)
     size = float(np.linalg.norm(vertices.max(axis=0) - vertices.min(axis=0)))
     origins = vertices[seen] + normals[seen] * np.float32(_BIAS * size)
     sky = _sky_visibility(scene, origins, normals[seen], np.float32(_REACH * size))
     key = _key_visibility(
         scene, origins, normals[seen], sky, disc=_disc(camera.rotation @ unit(lights.key.direction), lights.key.spread, KEY_RAYS)
     )
-    ambient, shadow = ones.copy(), ones.copy()
+    ambient, shadow = ones * np.float32(TURNED_AWAY), ones * np.float32(TURNED_AWAY)
     ambient[seen], shadow[seen] = sky, key
     both = _smooth(geometry, np.stack([ambient, shadow], axis=1), seen)
+    both = np.clip(both, 0.0, 1.0) ** (1 - geometry.translucence[:, None])
     return Posed(geometry, vertices, normals, np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1]), scene)
 
 
-def _visible(scene: Any, geometry: Geometry, vertices: Float, normals: Float, camera: Camera) -> Bool:
-    """Vertices (V,) that may matter to the picture: seen by the camera, or within a few edges of one that is."""
+def _facing(geometry: Geometry, vertices: Float, normals: Float, camera: Camera) -> Bool:
+    """Vertices (V,) that may matter to the picture: not turned away by more than the bend of a coarse face, and those around."""
     towards = camera.eye - vertices
     distance = np.sqrt(np.einsum("ij,ij->i", towards, towards))
-    # Facing away by more than the bend of a coarse face: cannot be in the picture.
-    facing = np.flatnonzero(np.einsum("ij,ij->i", normals, towards) > -0.35 * distance)
-    start = vertices[facing] + towards[facing] * (0.002 * float(np.ptp(vertices[:, 1])) / distance[facing])[:, None]
-    reached = (
-        scene.run(start.astype(np.float32), towards[facing], dists=np.full(len(facing), 1.0, np.float32), query="OCCLUDED") != 0
-    )
-    seen = np.zeros(geometry.count, np.float32)
-    seen[facing[reached]] = 1.0
+    facing = (np.einsum("ij,ij->i", normals, towards) > -0.2 * distance).astype(np.float32)
     for _ in range(MARGIN):
-        seen = np.minimum(seen + geometry.graph @ seen, 1.0)
-    return np.asarray(seen > 0)
+        facing = np.minimum(facing + geometry.graph @ facing, 1.0)
+    return np.asarray(facing > 0)
 
 
 def _sky_visibility(scene: Any, origins: Float, normals: Float, reach: np.float32) -> Float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,15 +27,15 @@ PLATFORMS = ("egl", "osmesa", "window")
 class PyrenderBackend:
     """Draws through pyrender on one OpenGL platform.
 
-    A process gets one OpenGL context and keeps it: pyrender's second renderer would lose it. Calls must come from one thread.
+    A process gets one OpenGL context and keeps it, because pyrender's second renderer would lose it; and a context belongs to
+    one thread. So one worker thread draws for all callers.
     """
 
     name = "pyrender"
-    thread_safe = False
     _renderer: Any = None
     _platform: str | None = None
-    _shaders: dict[Lights, Any] = {}  # noqa: RUF012
-    _lock = threading.Lock()
+    _shaders: ClassVar[dict[Lights, Any]] = {}
+    _worker: ClassVar[ThreadPoolExecutor] = ThreadPoolExecutor(max_workers=1, thread_name_prefix="opengl")
 
     def __init__(self, platform: str) -> None:
         if platform not in PLATFORMS:
@@ -49,31 +49,31 @@ class PyrenderBackend:
 
     def draw(self, posed: Posed, camera: Camera, lights: Lights, size: tuple[int, int]) -> Picture:
         """Picture (H,W,3) of what `occlusion.pose` prepared. Raises DeviceError when OpenGL fails."""
-        width, height = size
         if (lights, size) not in self._backdrop:
             self._backdrop[(lights, size)] = background(lights, size)
-        with self._lock:
-            try:
-                drawn = self._pixels(posed, camera, lights, width, height)
-            except DeviceError:
-                raise
-            except Exception as error:
-                raise DeviceError(f"pyrender ({self.platform}) failed: {_first_line(error)}; use --backend embreex") from error
+        try:
+            drawn = self._worker.submit(self._pixels, posed, camera, lights, size).result()
+        except DeviceError:
+            raise
+        except Exception as error:
+            raise DeviceError(f"pyrender ({self.platform}) failed: {_first_line(error)}; use --backend embreex") from error
         rgba = drawn.astype(np.float32)
         mixed = rgba[..., :3] + (1 - rgba[..., 3:] / 255) * self._backdrop[(lights, size)] * 255
         return np.asarray(np.clip(np.round(mixed), 0, 255), np.uint8)
 
-    def _pixels(self, posed: Posed, camera: Camera, lights: Lights, width: int, height: int) -> Any:
+    def _pixels(self, posed: Posed, camera: Camera, lights: Lights, size: tuple[int, int]) -> Any:
+        width, height = size
         renderer, pyrender = self._start(width, height)
         shaders = self._shaders.get(lights)
         if shaders is None:
             from pyrender.shader_program import ShaderProgramCache
 
-            folder = Path(tempfile.mkdtemp(prefix="emovoca-shaders-"))
-            (folder / "flat.vert").write_text(VERTEX, encoding="utf-8")
-            (folder / "flat.frag").write_text(fragment_shader(lights), encoding="utf-8")
-            shaders = self._shaders[lights] = ShaderProgramCache(shader_dir=str(folder))
-        renderer._renderer._program_cache = shaders
+            folder = tempfile.TemporaryDirectory(prefix="emovoca-shaders-")
+            Path(folder.name, "flat.vert").write_text(VERTEX, encoding="utf-8")
+            Path(folder.name, "flat.frag").write_text(fragment_shader(lights), encoding="utf-8")
+            # Pyrender reads them when it first draws: the folder lives as long as the process.
+            shaders = self._shaders[lights] = (ShaderProgramCache(shader_dir=folder.name), folder)
+        renderer._renderer._program_cache = shaders[0]
         geometry = posed.geometry
         primitive = pyrender.Primitive(
             positions=posed.vertices,

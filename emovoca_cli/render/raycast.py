@@ -16,7 +16,7 @@ from emovoca_cli.types import Bool, Float, Int
 
 Picture = NDArray[np.uint8]
 
-_BLOCK = 8192
+_BLOCK = 16384
 _EDGE_LEVELS = 14
 _SUBPIXELS = np.array([(-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375)], np.float32)
 
@@ -25,7 +25,6 @@ class RaycastBackend:
     """One ray a pixel, four more where neighbours differ: outlines, the parting of the lips, the rim of an iris."""
 
     name = "embreex"
-    thread_safe = True
 
     def __init__(self) -> None:
         try:

@@ -13,10 +13,10 @@ from emovoca_cli.render.lighting import Lights, Triple, unit
 from emovoca_cli.render.surface import linear_to_srgb
 from emovoca_cli.types import Float
 
-WRAP = (0.26, 0.13, 0.09)
+WRAP = (0.22, 0.13, 0.10)
 """How far diffuse light reaches past the terminator in red, green and blue, as a cosine."""
 
-PENUMBRA = (0.55, 0.20, 0.06)
+PENUMBRA = (0.40, 0.17, 0.06)
 """How much a half shadow is brightened in red, green and blue."""
 
 BOUNCE = 0.85

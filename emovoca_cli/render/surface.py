@@ -18,18 +18,20 @@ class Material:
     """How a surface answers light.
 
     scatter 0-1: light that travels under the surface, softens shadows and tints them red; gloss: strength of the highlight
-    (1 = skin or water); sharpness: Phong exponent of the sharper of its two lobes.
+    (1 = skin or water); sharpness: Phong exponent of the sharper of its two lobes; translucence 0-1: how far light that comes
+    through the material itself lifts its shadows.
     """
 
     scatter: float
     gloss: float
     sharpness: float
+    translucence: float = 0.0
 
 
-SKIN = Material(scatter=1.0, gloss=1.0, sharpness=34.0)
-EYE = Material(scatter=0.35, gloss=1.9, sharpness=700.0)
-TEETH = Material(scatter=0.5, gloss=1.2, sharpness=120.0)
-WET = Material(scatter=0.9, gloss=1.5, sharpness=90.0)
+SKIN = Material(scatter=1.0, gloss=1.6, sharpness=36.0)
+EYE = Material(scatter=0.35, gloss=1.9, sharpness=600.0)
+TEETH = Material(scatter=0.5, gloss=2.0, sharpness=160.0, translucence=0.55)
+WET = Material(scatter=0.9, gloss=1.5, sharpness=90.0, translucence=0.2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,8 @@ def linear_to_srgb(light: Float) -> Float:
 class Geometry:
     """Several surfaces as one mesh with everything that does not change from frame to frame.
 
-    faces (F,3), colors (V,3) linear, materials (V,3) = scatter, gloss, sharpness, neighbours (V,V) row-normalised.
+    faces (F,3), colors (V,3) linear, materials (V,3) = scatter, gloss, sharpness, translucence (V,), graph (V,V) of
+    neighbours.
     Faces that wind inwards are turned round, so that a normal always points out. Raises TopologyError for indices out of range.
     """
 
@@ -79,6 +82,10 @@ class Geometry:
         self.faces: Int = np.concatenate(faces).astype(np.int32)
         self.colors = srgb_to_linear(np.concatenate([surface.colors for surface in surfaces]))
         self.materials: Float = np.concatenate([_material_rows(surface) for surface in surfaces])
+        self.translucence: Float = np.repeat(
+            np.array([surface.material.translucence for surface in surfaces], np.float32),
+            [len(surface.vertices) for surface in surfaces],
+        )
         self.rest: Float = np.concatenate([np.asarray(surface.vertices, np.float32) for surface in surfaces])
         corners = self.faces.ravel()
         ones = np.ones(len(corners), np.float32)
@@ -124,8 +131,9 @@ def _material_rows(surface: Surface) -> Float:
 
 
 def _outwards(vertices: Any, faces: Any) -> Any:
-    """Faces with their winding turned round when the mesh is inside out (its signed volume is negative)."""
+    """Faces with their winding turned round when the mesh is clearly inside out (its signed volume is negative)."""
     if len(faces) == 0:
         return faces
     a, b, c = (vertices[faces[:, i]] - vertices.mean(axis=0) for i in range(3))
-    return faces[:, ::-1] if float(np.einsum("ij,ij->", a, np.cross(b, c))) < 0 else faces
+    size = float(np.linalg.norm(np.ptp(vertices, axis=0)))
+    return faces[:, ::-1] if float(np.einsum("ij,ij->", a, np.cross(b, c))) < -1e-3 * size**3 else faces

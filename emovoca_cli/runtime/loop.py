@@ -219,7 +219,8 @@ def _store(path: Path, run: _Run, done: int) -> None:
     tensors |= {f"random/{name}": value for name, value in random_state(run.device).items()}
     for name, weight in run.model.named_parameters():
         tensors |= {f"adam/{key}/{name}": torch.as_tensor(value) for key, value in run.optimiser.state.get(weight, {}).items()}
-    metadata = {"schema": str(LOOP_SCHEMA), "step": str(done), "mark": json.dumps(run.mark, sort_keys=True)}
+    # One entry: safetensors writes several in random order, and equal runs should give equal files.
+    metadata = {"emovoca": json.dumps({"schema": LOOP_SCHEMA, "step": done, "mark": run.mark}, sort_keys=True)}
     with atomic_write(path) as temporary:
         try:
             # clone: safetensors refuses tensors that share memory
@@ -231,10 +232,10 @@ def _store(path: Path, run: _Run, done: int) -> None:
 def _restore(path: Path, run: _Run) -> int:
     try:
         with safe_open(path, framework="pt", device="cpu") as stream:
-            metadata = stream.metadata() or {}
+            head = json.loads((stream.metadata() or {})["emovoca"])
             tensors: dict[str, Tensor] = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        schema, done, stored = int(metadata["schema"]), int(metadata["step"]), json.loads(metadata["mark"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        schema, done, stored = int(head["schema"]), int(head["step"]), head["mark"]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a readable training state ({error}); delete it to start over") from error
     if schema > LOOP_SCHEMA:
         raise CheckpointError(f"{path} has training schema {schema}, this version reads up to {LOOP_SCHEMA}; update emovoca")

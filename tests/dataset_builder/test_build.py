@@ -87,6 +87,9 @@ def test_stores_that_do_not_fit_are_named(tmp_path: Path, stores: tuple[Store, S
     swapped = write_expression(tmp_path / "swapped", splits=SPLITS | {"ann": "test"})
     with pytest.raises(DataError, match="ann is in split train of one set and test"):
         build_dataset(talk, swapped, mixer, tmp_path / "out", "v1")
+    lipless = fake_mixer(tmp_path / "lipless", replace(grid(), regions={}))
+    with pytest.raises(DataError, match="no region 'lips'"):
+        build_dataset(talk, expression, lipless, tmp_path / "out", "v1", seal=True)
     with pytest.raises(UsageError, match="unknown store"):
         build_dataset(talk, expression, mixer, tmp_path / "out", "v1", store="zip")  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
@@ -198,6 +201,9 @@ def test_verify_names_every_bad_file(tmp_path: Path, stores: tuple[Store, Store]
     (stores[0].root / "speech" / "s1.wav").write_bytes(b"")
     problems = verify_dataset(tmp_path / "out").problems
     assert [line.split(":")[0] for line in problems] == ["mixer/config.json", "talk/ann_s0.npy", "talk store talk/speech/s1.wav"]
+    (stores[0].root / "speech" / "s1.wav").write_bytes((stores[0].root / "speech" / "s0.wav").read_bytes())
+    assert build_dataset(*stores, mixer, tmp_path / "out", "v1").clips_done == 1  # building again repairs it
+    assert verify_dataset(tmp_path / "out").problems == ()
     manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
     manifest["counts"]["sequences"] = 7
     del manifest["files"]["opening/bob_s1.npy"]

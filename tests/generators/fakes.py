@@ -53,13 +53,11 @@ class FakeSource:
                 soundfile.write(path, wave.astype(np.float32), 16000)
                 frames = round(length * FPS)
                 self._level[talk] = np.interp(np.arange(frames) / FPS - lag, time, loud).astype(np.float32)
-                self._add(talk, talk, subject, split, None, 0.0, frames, path)
+                self.entries.append(SequenceEntry(talk, subject, split, None, 0.0, frames, path, (), talk))
                 for emotion in self.emotions:
                     for level in (1.0, 2.0, 3.0):
-                        self._add(f"{talk}_{emotion}_{level:g}", talk, subject, split, emotion, level, frames, path)
-
-    def _add(self, name, talk, subject, split, emotion, level, frames, path) -> None:  # type: ignore[no-untyped-def]
-        self.entries.append(SequenceEntry(name, subject, split, emotion, level, frames, path, (), talk))
+                        name = f"{talk}_{emotion}_{level:g}"
+                        self.entries.append(SequenceEntry(name, subject, split, emotion, level, frames, path, (), talk))
 
     def displacement(self, entry: SequenceEntry, frames=None) -> np.ndarray:  # type: ignore[no-untyped-def]
         rest = self.template.vertices

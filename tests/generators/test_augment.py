@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from emovoca_cli.audio.logmel import BANDS, spectrogram
-from emovoca_cli.generators.augment import Timing, augment_mels, augment_wave, mask_features, retime
+from emovoca_cli.generators.augment import Timing, augment_mels, augment_wave, mask_features
+from emovoca_cli.generators.tracks import retime
 
 pytestmark = pytest.mark.unit
 

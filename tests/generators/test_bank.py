@@ -86,7 +86,7 @@ def test_loud_frames_are_where_the_landmarks_are_low(filled: tuple[FakeSource, S
     neutral = [e for e in source.entries if e.emotion is None]
     agreement = []
     for step in range(8):
-        batch = training_batch(neutral, source.emotions, speech, landmarks, batch_size=4, crop=200, rng=np.random.default_rng(step))
+        batch = training_batch(neutral, source.emotions, speech, landmarks, batch_size=4, crop=30, rng=np.random.default_rng(step))
         for row, length in enumerate(batch.lengths):
             if length > 15:
                 low = -batch.truth[row, :length, 0, 1]
@@ -104,7 +104,7 @@ def test_batches_are_padded_repeatable_and_cropped(filled: tuple[FakeSource, Spe
         np.testing.assert_array_equal(getattr(draw[0], name), getattr(draw[1], name))
     batch = draw[0]
     assert batch.speech.shape == (6, int(batch.lengths.max()), 320)
-    assert batch.lengths.max() <= 20
+    assert (batch.lengths == 20).all()
     for row, length in enumerate(batch.lengths):
         assert (batch.speech[row, length:] == 0).all()
 

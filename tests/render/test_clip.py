@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from emovoca_cli.errors import DataError, DeviceError, TopologyError, UsageError
-from emovoca_cli.render import clip as clips
-from emovoca_cli.render.backends import probe
 from emovoca_cli.render.camera import look_at, portrait_camera
 from emovoca_cli.render.clip import frame_times, render_clip, render_mesh, skin_at
 from emovoca_cli.render.raycast import RaycastBackend
-from tests.render.shapes import clip_of, face_template
+from tests.render.shapes import backend_or_skip, clip_of, face_template
 from tests.render.test_video import about, decoded, seconds, speech
 
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("name", [result.name for result in (SimpleNamespace(name="embreex"), SimpleNamespace(name="pyrender"))])
+@pytest.mark.parametrize("name", ["embreex", "pyrender"])
 def test_a_clip_becomes_a_video_with_its_sound(tmp_path: Path, name: str) -> None:
-    if not {result.name: result.works for result in probe()}[name]:
-        pytest.skip(f"{name} does not work here")
+    backend_or_skip(name)
     template = face_template()
     clip = clip_of(template, frames=8, sway=0.03)
     said: list[tuple[int, int]] = []
@@ -143,4 +139,3 @@ def test_a_still_picture_and_its_supersampled_twin_agree() -> None:
     assert np.abs(plain.astype(int) - fine).mean() < 2
     with pytest.raises(DataError, match="not finite"):
         render_mesh(template.vertices * np.float32(np.nan), template, size=80, backend="embreex")
-    assert clips.MIN_SIZE == 16

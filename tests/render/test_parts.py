@@ -30,7 +30,7 @@ def rotation(axis: int, degrees: float) -> Float:
 def template(*parts: Part) -> MeshTemplate:
     """A ball whose 68 landmarks are vertices near the front; 36 and 45 lie at the outer eye corners."""
     vertices, faces = ball(0.11, rows=40)
-    wanted = np.zeros((68, 3), np.float32) + [0.0, -0.05, 0.1]
+    wanted = np.tile(np.array([0.0, -0.05, 0.1], np.float32), (68, 1))
     wanted[17:27] = [0.0, 0.02, 0.108]
     wanted[36:42] = [-0.03, 0.0, 0.1]
     wanted[42:48] = [0.03, 0.0, 0.1]
