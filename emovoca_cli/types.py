@@ -135,7 +135,9 @@ class Clip:
         try:
             with np.load(path, allow_pickle=False) as data:
                 if int(data["schema"]) > CLIP_SCHEMA:
-                    raise DataError(f"{path} has clip schema {int(data['schema'])}, this version reads up to {CLIP_SCHEMA}; update emovoca")
+                    raise DataError(
+                        f"{path} has clip schema {int(data['schema'])}, this version reads up to {CLIP_SCHEMA}; update emovoca"
+                    )
                 return cls(
                     vertices=data["vertices"],
                     faces=data["faces"],

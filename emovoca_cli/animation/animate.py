@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from emovoca_cli import __version__
-from emovoca_cli.animation.track import constant_track
+from emovoca_cli.animation.track import constant_track, resample_track
 from emovoca_cli.audio.io import frame_count, load_speech
 from emovoca_cli.errors import UsageError
 from emovoca_cli.files import hash_file
-from emovoca_cli.generators.predict import Generator, resample_track
+from emovoca_cli.generators.predict import Generator
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Clip, Float
 
@@ -32,7 +32,7 @@ def animate(
 ) -> Clip:
     """Make a face (V,3), default the generator's template, speak a recording with an emotion.
 
-    intensity 0-3; fps: frames a second of the clip, default the model's: the model works at its own rate and its motion is interpolated.
+    intensity 0-3. fps: frames a second of the clip, default the model's (its motion is interpolated).
     provenance: what the caller adds to the clip's (seed, arguments). Raises UsageError and DataError for bad input.
     """
     rate = generator.fps if fps is None else fps

@@ -26,7 +26,7 @@ class EmotionTrack:
     def conditions(self) -> tuple[Float, Float]:
         """Return what a generator is conditioned on: emotion (T,K) and intensity (T,3), the one-hots of the paper (section 4.2).
 
-        Between two trained levels the one-hots are interpolated; below the lowest both vectors fade to zero, which is neutral speech.
+        Between two trained levels the one-hots are interpolated; below the lowest both fade to zero, which is neutral speech.
         """
         lowest, highest = INTENSITIES[0], INTENSITIES[-1]
         strength = np.clip(self.intensity, 0.0, highest)
@@ -35,6 +35,15 @@ class EmotionTrack:
         one_hot = np.clip(1.0 - np.abs(np.maximum(strength, lowest)[:, None] - levels), 0.0, 1.0) * presence[:, None]
         spoken = (self.emotion.sum(axis=1, keepdims=True) > 0).astype(np.float32)
         return (self.emotion * presence[:, None]).astype(np.float32), (one_hot * spoken).astype(np.float32)
+
+
+def resample_track(track: Float, fps: float, to_fps: float, frames: int) -> Float:
+    """Sample a track (T,...) at `fps` linearly at `to_fps`, `frames` rows; its last value is held."""
+    position = np.clip(np.arange(frames) * (fps / to_fps), 0, len(track) - 1)
+    lower = np.floor(position).astype(np.int64)
+    upper = np.minimum(lower + 1, len(track) - 1)
+    share = (position - lower).reshape(-1, *([1] * (track.ndim - 1)))
+    return np.asarray(track[lower] * (1 - share) + track[upper] * share, dtype=np.float32)
 
 
 def constant_track(emotion: str, intensity: float, *, names: Sequence[str], frames: int) -> EmotionTrack:

@@ -15,6 +15,7 @@ from emovoca_cli.types import Float
 
 
 def _load(where: str) -> Any:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from transformers import Wav2Vec2Model
     from transformers.utils import logging as transformers_logging
 
@@ -32,11 +33,16 @@ def _load(where: str) -> Any:
             raise UsageError(
                 f"{where} does not load as wav2vec 2.0 ({_first_line(error)}); save it again with transformers"
             ) from error
-    for local in (True, False):
-        try:
-            return Wav2Vec2Model.from_pretrained(where, local_files_only=local)
-        except Exception as error:  # whatever the hub client or the network raises, the advice is the same
-            failure = error
+    try:
+        return Wav2Vec2Model.from_pretrained(where, local_files_only=True)
+    except Exception as error:  # not cached, or half of it
+        failure = error
+    try:
+        # one question without retries first: offline, from_pretrained alone asks for half a minute
+        get_hf_file_metadata(hf_hub_url(where, "config.json"), timeout=10)
+        return Wav2Vec2Model.from_pretrained(where)
+    except Exception as error:  # whatever the hub client or the network raises, the advice is the same
+        failure = error
     raise UsageError(
         f"wav2vec 2.0 weights '{where}' are not cached and could not be downloaded ({type(failure).__name__}); "
         "go online once, give wav2vec2:<local folder>, or use logmel"

@@ -12,12 +12,29 @@ from emovoca_cli.cli.options import Backend, Device, Json, Overwrite, Quiet, See
 
 def animate(
     speech: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, mp3; any rate, mono or stereo.")],
-    emotion: Annotated[str, typer.Option("--emotion", "-e", help="neutral, or one of the model's: afraid, disgust, angry, sad, happy, drunk, ill, moody, pleased, suspicious, upset.")] = "neutral",
-    intensity: Annotated[float, typer.Option("--intensity", "-i", help="0 (none) to 3 (high); 2 is the emotion's own strength.")] = 2.0,
-    render: Annotated[Optional[Path], typer.Option("--render", help="Video to write: out.mp4, out.gif, or a folder for PNG pictures.")] = None,
-    out: Annotated[Optional[Path], typer.Option("--out", help="Clip to write: clip.npz (default clip.npz when no --render is given).")] = None,
-    template: Annotated[Optional[str], typer.Option("--template", help="The face: a built-in identity or a mesh file of the model's topology.")] = None,
-    model: Annotated[str, typer.Option("--model", help="Generator: the built-in one (s2l) or a folder with s2l/ and s2d/ inside.")] = "s2l",
+    emotion: Annotated[
+        str,
+        typer.Option(
+            "--emotion",
+            "-e",
+            help="neutral, afraid, disgust, angry, sad, happy, drunk, ill, moody, pleased, suspicious or upset.",
+        ),
+    ] = "neutral",
+    intensity: Annotated[
+        float, typer.Option("--intensity", "-i", help="0 (none) to 3 (high); 2 is the emotion's own strength.")
+    ] = 2.0,
+    render: Annotated[
+        Optional[Path], typer.Option("--render", help="Video to write: out.mp4, out.gif, or a folder for PNG pictures.")
+    ] = None,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", help="Clip to write: clip.npz (default clip.npz when no --render is given).")
+    ] = None,
+    template: Annotated[
+        Optional[str], typer.Option("--template", help="The face: a built-in identity or a mesh file of the model's topology.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", help="Generator: the built-in one (s2l) or a folder with s2l/ and s2d/ inside.")
+    ] = "s2l",
     fps: Annotated[Optional[float], typer.Option("--fps", help="Frames a second (default: the model's, 30).")] = None,
     size: Annotated[int, typer.Option("--size", help="Width and height of the video in pixels.")] = 512,
     backend: Backend = "auto",
@@ -58,9 +75,17 @@ def animate(
     if template is None:
         reporter.default("--template", name)
     arguments = {"template": name, "model": model, "fps": fps, "seed": seed}
-    clip = make_clip(speech, generator, emotion=emotion, intensity=intensity, face=face, fps=fps, provenance={"arguments": arguments})
+    clip = make_clip(
+        speech, generator, emotion=emotion, intensity=intensity, face=face, fps=fps, provenance={"arguments": arguments}
+    )
     reporter.say(f"{speech.name}: {clip.frames} frames at {clip.fps:g} fps, {emotion} {clip.intensity[0]:g}")
-    summary: dict[str, Any] = {"speech": str(speech), "emotion": emotion, "intensity": float(clip.intensity[0]), "frames": clip.frames, "fps": clip.fps}
+    summary: dict[str, Any] = {
+        "speech": str(speech),
+        "emotion": emotion,
+        "intensity": float(clip.intensity[0]),
+        "frames": clip.frames,
+        "fps": clip.fps,
+    }
     if out is not None:
         clip.save(out)
         reporter.say(f"wrote {out}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 def build_dataset(
     version: Annotated[str, typer.Option("--version", help="v1: 5 emotions x 3 intensities; v2: 11 x 3.")] = "v2",
     data: Data = None,
-    out: Annotated[Optional[Path], typer.Option("--out", help="Dataset folder to write (default: emovoca-data/emovoca-VERSION).")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", help="Dataset folder to write (default: emovoca-data/emovoca-VERSION).")
+    ] = None,
     model: Annotated[str, typer.Option("--model", help="DE-SD: the built-in one (desd) or a folder.")] = "desd",
-    store: Annotated[str, typer.Option("--store", help="latent: codes, decoded on reading; mesh: displacements, large.")] = "latent",
+    store: Annotated[
+        Literal["latent", "mesh"], typer.Option("--store", help="latent: codes, decoded on reading; mesh: displacements, large.")
+    ] = "latent",
     seal: Annotated[bool, typer.Option("--seal", help="Keep lips closed where speech closes them.")] = False,
     mu_t: Annotated[float, typer.Option("--mu-t", help="Strength of speech; 2 is its own.")] = 2.0,
-    mu_e: Annotated[str, typer.Option("--mu-e", help="Strength of the three intensities, commas between; 2 is the emotion's own.")] = "1,2,3",
-    shard: Annotated[str, typer.Option("--shard", help="i/n: do only part i (from 0) of n, for many machines on one folder.")] = "0/1",
+    mu_e: Annotated[
+        str, typer.Option("--mu-e", help="Strength of the three intensities, commas between; 2 is the emotion's own.")
+    ] = "1,2,3",
+    shard: Annotated[
+        str, typer.Option("--shard", help="i/n: do only part i (from 0) of n, for many machines on one folder.")
+    ] = "0/1",
     verify: Annotated[bool, typer.Option("--verify", help="Prove an existing dataset whole instead of building one.")] = False,
     overwrite: Overwrite = False,
     json: Json = False,
@@ -59,7 +67,16 @@ def build_dataset(
         )  # fmt: skip
     state = "complete" if report.whole else "waiting for the other shards"
     reporter.say(f"{report.sequences} sequences in {folder} ({report.clips_done} clips built, {report.clips_kept} kept): {state}")
-    reporter.result({"out": str(folder), "version": version, "sequences": report.sequences, "built": report.clips_done, "kept": report.clips_kept, "whole": report.whole})
+    reporter.result(
+        {
+            "out": str(folder),
+            "version": version,
+            "sequences": report.sequences,
+            "built": report.clips_done,
+            "kept": report.clips_kept,
+            "whole": report.whole,
+        }
+    )
 
 
 def _verify(folder: Path, reporter: Reporter) -> None:
@@ -68,7 +85,15 @@ def _verify(folder: Path, reporter: Reporter) -> None:
     report = verify_dataset(folder)
     for problem in report.problems:
         reporter.say(f"  {problem}")
-    reporter.result({"out": str(folder), "files": report.files, "bytes": report.bytes, "sequences": report.sequences, "problems": list(report.problems)})
+    reporter.result(
+        {
+            "out": str(folder),
+            "files": report.files,
+            "bytes": report.bytes,
+            "sequences": report.sequences,
+            "problems": list(report.problems),
+        }
+    )
     if report.problems:
         reporter.say(f"{folder}: {len(report.problems)} problems in {report.files} files; build it again to repair them")
         raise typer.Exit(1)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-ProgressCallback = Callable[[int, int, Mapping[str, float]], None]
 
 
 class Reporter:
@@ -48,8 +46,8 @@ class Reporter:
             sys.stdout.write(json.dumps(value, indent=1, sort_keys=True, default=str) + "\n")
 
     @contextlib.contextmanager
-    def progress(self, description: str) -> Iterator[ProgressCallback]:
-        """Show a bar; yields callback(done, total, metrics)."""
+    def progress(self, description: str) -> Iterator[Bar]:
+        """Show a bar; yields what moves it."""
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -61,10 +59,22 @@ class Reporter:
             transient=True,
         )
         with bar:
-            task = bar.add_task(description, total=None, metrics="")
+            yield Bar(bar, description)
 
-            def update(done: int, total: int, metrics: Mapping[str, float] | None = None) -> None:
-                words = " ".join(f"{name} {value:.4g}" for name, value in (metrics or {}).items())
-                bar.update(task, completed=done, total=total, metrics=words)
 
-            yield update
+class Bar:
+    """One moving bar: call it with (done, total, metrics), or `doing` with another description first."""
+
+    def __init__(self, progress: Progress, description: str) -> None:
+        self._progress = progress
+        self._description = description
+        self._task = progress.add_task(description, total=None, metrics="")
+
+    def __call__(self, done: int, total: int, metrics: Mapping[str, float] | None = None) -> None:
+        """Move the bar."""
+        words = " ".join(f"{name} {value:.4g}" for name, value in (metrics or {}).items())
+        self._progress.update(self._task, completed=done, total=total, metrics=words, description=self._description)
+
+    def doing(self, what: str, done: int, total: int) -> None:
+        """Move the bar under another description, for work that comes before the real one."""
+        self._progress.update(self._task, completed=done, total=total, metrics="", description=f"reading {what}")

@@ -27,7 +27,10 @@ def doctor(json: Json = False, quiet: Quiet = False) -> None:
 
     reporter = Reporter(json_output=json, quiet=quiet)
     report = examine()
-    rows = [(check["name"], "ok" if check["ok"] else "missing" if check["optional"] else "BROKEN", check["detail"]) for check in report["checks"]]
+    rows: list[tuple[str, ...]] = [
+        (check["name"], "ok" if check["ok"] else "missing" if check["optional"] else "BROKEN", check["detail"])
+        for check in report["checks"]
+    ]
     reporter.table("emovoca doctor", ("what", "state", "detail"), rows)
     reporter.result(report)
     if not report["ok"]:
@@ -52,7 +55,11 @@ def _check(name: str, ok: bool, detail: str, *, optional: bool = False, **more: 
 def _python() -> dict[str, Any]:
     from emovoca_cli import __version__
 
-    return _check("python", sys.version_info >= (3, 10), f"{platform.python_version()} on {platform.system()} {platform.machine()}, emovoca {__version__}")
+    return _check(
+        "python",
+        sys.version_info >= (3, 10),
+        f"{platform.python_version()} on {platform.system()} {platform.machine()}, emovoca {__version__}",
+    )
 
 
 def _torch() -> dict[str, Any]:
@@ -106,7 +113,9 @@ def _ffmpeg() -> dict[str, Any]:
         return _check("ffmpeg", False, f"{error}; reinstall imageio-ffmpeg, which brings its own")
     missing = [codec for codec in ("libx264", "aac") if codec not in words]
     version = imageio_ffmpeg.get_ffmpeg_version()
-    return _check("ffmpeg", not missing, f"{version} with libx264 and aac" if not missing else f"{version} lacks {', '.join(missing)}")
+    return _check(
+        "ffmpeg", not missing, f"{version} with libx264 and aac" if not missing else f"{version} lacks {', '.join(missing)}"
+    )
 
 
 def _assets() -> list[dict[str, Any]]:
@@ -117,7 +126,11 @@ def _assets() -> list[dict[str, Any]]:
     for name, digest in sorted(expected.items()):
         path = ASSETS / name
         seen = _hash(path)
-        detail = "missing" if seen is None else f"sha256 {seen[:12]}" + ("" if seen == digest else f", expected {digest[:12]}: reinstall emovoca")
+        detail = (
+            "missing"
+            if seen is None
+            else f"sha256 {seen[:12]}" + ("" if seen == digest else f", expected {digest[:12]}: reinstall emovoca")
+        )
         checks.append(_check(f"asset {name}", seen == digest, detail, sha256=seen))
     return checks
 

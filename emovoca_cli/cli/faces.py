@@ -17,7 +17,7 @@ def builtin_template() -> MeshTemplate:
 
 
 def face_at_rest(name: str | None, template: MeshTemplate) -> tuple[str, Float]:
-    """The face (V,3) that speaks: none given = the template's own, a built-in identity by name, or a mesh file of the same topology.
+    """The face (V,3) that speaks: the template's own, a built-in identity by name, or a mesh file of the same topology.
 
     Returns its name and vertices in metres. Raises UsageError for an unknown name and TopologyError for another topology.
     """
@@ -28,7 +28,9 @@ def face_at_rest(name: str | None, template: MeshTemplate) -> tuple[str, Float]:
         return template.name, template.vertices
     if name in IDENTITY_NAMES:
         if template.topology_hash != builtin_template().topology_hash:
-            raise UsageError(f"the identity {name} is of the built-in head, the model is of another; give a mesh file of the model's topology")
+            raise UsageError(
+                f"the identity {name} is of the built-in head, the model is of another; give a mesh file of the model's topology"
+            )
         return name, identity(name).neutral
     path = Path(name)
     if not path.is_file():

@@ -40,7 +40,10 @@ def describe(path: str) -> dict[str, Any]:
     if place.is_dir() and (place / MANIFEST).is_file():
         return _folder(read_json(place / MANIFEST))
     if place.is_dir() and (place / "talk" / MANIFEST).is_file():
-        return {"kind": "data folder", **{part: _folder(read_json(place / part / MANIFEST)) for part in ("talk", "expression") if (place / part).is_dir()}}
+        return {
+            "kind": "data folder",
+            **{part: _folder(read_json(place / part / MANIFEST)) for part in ("talk", "expression") if (place / part).is_dir()},
+        }
     if place.suffix == ".npz" and place.is_file():
         return _clip(place)
     if place.is_file():
@@ -86,7 +89,11 @@ def _mesh(path: Path) -> dict[str, Any]:
 
 def _folder(manifest: dict[str, Any]) -> dict[str, Any]:
     facts = {"kind": manifest.get("kind", "unknown")}
-    facts |= {key: manifest[key] for key in ("version", "store", "fps", "subjects", "splits", "emotions", "counts", "seal", "mu_t", "intensities") if key in manifest}
+    facts |= {
+        key: manifest[key]
+        for key in ("version", "store", "fps", "subjects", "splits", "emotions", "counts", "seal", "mu_t", "intensities")
+        if key in manifest
+    }
     if "clips" in manifest:
         facts["clips"] = len(manifest["clips"])
     return facts | {"licence": manifest.get("licence", "unknown"), "provenance": manifest.get("provenance", {})}

@@ -19,10 +19,16 @@ MESHES = (".ply", ".obj")
 def mix(
     talk: Annotated[Path, typer.Option("--talk", help="Talking face: a mesh, a folder of meshes in order, or a clip.")],
     expr: Annotated[Path, typer.Option("--expr", help="Expressive face: a mesh, or as many frames as --talk has.")],
-    talk_neutral: Annotated[Optional[Path], typer.Option("--talk-neutral", help="The talking face at rest (default: the model's own head).")] = None,
-    expr_neutral: Annotated[Optional[Path], typer.Option("--expr-neutral", help="The expressive face at rest (default: the model's own head).")] = None,
+    talk_neutral: Annotated[
+        Optional[Path], typer.Option("--talk-neutral", help="The talking face at rest (default: the model's own head).")
+    ] = None,
+    expr_neutral: Annotated[
+        Optional[Path], typer.Option("--expr-neutral", help="The expressive face at rest (default: the model's own head).")
+    ] = None,
     mu_t: Annotated[float, typer.Option("--mu-t", help="Strength of speech; 2 is its own.")] = 2.0,
-    mu_e: Annotated[str, typer.Option("--mu-e", help="Strength of the expression; 2 is its own. Several with commas between.")] = "2",
+    mu_e: Annotated[
+        str, typer.Option("--mu-e", help="Strength of the expression; 2 is its own. Several with commas between.")
+    ] = "2",
     seal: Annotated[bool, typer.Option("--seal", help="Keep lips closed where speech closes them.")] = False,
     model: Annotated[str, typer.Option("--model", help="DE-SD: the built-in one (desd) or a folder.")] = "desd",
     out: Annotated[Optional[Path], typer.Option("--out", help="mix.ply or mix.obj for a mesh, mix.npz for a sequence.")] = None,
@@ -55,7 +61,10 @@ def mix(
     acting, _ = read_motion(expr, mixer, fps)
     if len(acting) not in (1, len(talking)):
         raise UsageError(f"--expr has {len(acting)} frames and --talk {len(talking)}; give one expression, or as many frames")
-    rest_talk, rest_expr = (_rest(given, option, mixer, reporter) for given, option in ((talk_neutral, "--talk-neutral"), (expr_neutral, "--expr-neutral")))
+    rest_talk, rest_expr = (
+        _rest(given, option, mixer, reporter)
+        for given, option in ((talk_neutral, "--talk-neutral"), (expr_neutral, "--expr-neutral"))
+    )
     reporter.default("--mu-t", f"{mu_t:g} (2 leaves a motion at its own strength)")
     sequence = len(talking) > 1
     places = _places(out, strengths, sequence=sequence)
@@ -67,13 +76,26 @@ def mix(
     z_talk, z_expr = mixer.encode_talk(talking - rest_talk), mixer.encode_expression(acting - rest_expr)
     closed = None
     if seal:
-        points = [landmark_points(faces, template.faces, template.landmark_faces, template.landmark_weights) for faces in (talking, rest_talk)]
+        points = [
+            landmark_points(faces, template.faces, template.landmark_faces, template.landmark_weights)
+            for faces in (talking, rest_talk)
+        ]
         closed = closedness(lip_opening(points[0]), float(lip_opening(points[1])), scale=face_scale(template))
     for strength, place in zip(strengths, places, strict=True):
         mixed = rest_talk + mixer.mix(z_talk, z_expr, mu_t, strength, closedness=closed)
-        _write(mixed, rest_talk, place, mixer, rate, {"talk": str(talk), "expr": str(expr), "mu_t": mu_t, "mu_e": strength, "seal": seal})
-        reporter.say(f"wrote {place}: {len(mixed)} frame{'s' if sequence else ''}, mu_t {mu_t:g}, mu_e {strength:g}{', sealed' if seal else ''}")
-    reporter.result({"out": [str(place) for place in places], "frames": len(talking), "mu_t": mu_t, "mu_e": strengths, "seal": seal})
+        _write(
+            mixed,
+            rest_talk,
+            place,
+            mixer,
+            rate,
+            {"talk": str(talk), "expr": str(expr), "mu_t": mu_t, "mu_e": strength, "seal": seal},
+        )
+        how = f"mu_t {mu_t:g}, mu_e {strength:g}{', sealed' if seal else ''}"
+        reporter.say(f"wrote {place}: {len(mixed)} frame{'s' if sequence else ''}, {how}")
+    reporter.result(
+        {"out": [str(place) for place in places], "frames": len(talking), "mu_t": mu_t, "mu_e": strengths, "seal": seal}
+    )
 
 
 def read_motion(path: Path, mixer: Mixer, fps: float) -> tuple[Float, float]:
@@ -114,7 +136,9 @@ def _places(out: Path | None, strengths: list[float], *, sequence: bool) -> list
     out = out or Path("mix.npz" if sequence else "mix.ply")
     wanted = (".npz",) if sequence else MESHES
     if out.suffix.lower() not in wanted:
-        raise UsageError(f"--out is {out}, expected a name ending in {' or '.join(wanted)} for {'a sequence' if sequence else 'a mesh'}")
+        raise UsageError(
+            f"--out is {out}, expected a name ending in {' or '.join(wanted)} for {'a sequence' if sequence else 'a mesh'}"
+        )
     if len(strengths) == 1:
         return [out]
     return [out.with_name(f"{out.stem}-mu-e-{strength:g}{out.suffix}") for strength in strengths]

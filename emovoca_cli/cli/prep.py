@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from emovoca_cli.cli.options import DATA_DIR, Json, Quiet
+from emovoca_cli.cli.options import DATA_DIR, Json, Overwrite, Quiet
 
 if TYPE_CHECKING:
     from emovoca_cli.cli.console import Reporter
@@ -21,6 +21,7 @@ def prep(
     speech: Annotated[
         Optional[Path], typer.Option("--speech", help="Folder of more speech made by `python -m emovoca_cli.demo.synthesize`.")
     ] = None,
+    overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -38,7 +39,7 @@ def prep(
         raise UsageError(f"unknown source '{source}'; there is: {', '.join(SOURCES)}")
     if out is None:
         reporter.default("--out", DATA_DIR)
-    summary = write_demo(out or DATA_DIR, speech, reporter)
+    summary = write_demo(out or DATA_DIR, speech, reporter, overwrite=overwrite)
     reporter.say(
         f"wrote {summary['talk_clips']} talking and {summary['expression_clips']} expression clips of "
         f"{summary['subjects']} identities to {out or DATA_DIR} ({summary['megabytes']:.0f} MB)"
@@ -46,7 +47,7 @@ def prep(
     reporter.result(summary)
 
 
-def write_demo(out: Path, speech: Path | None, reporter: Reporter) -> dict[str, Any]:
+def write_demo(out: Path, speech: Path | None, reporter: Reporter, *, overwrite: bool = False) -> dict[str, Any]:
     """Write the built-in corpus to a data folder; returns what is in it."""
     from emovoca_cli.data.store import Store
     from emovoca_cli.demo.corpus import write_demo_corpus
@@ -54,7 +55,7 @@ def write_demo(out: Path, speech: Path | None, reporter: Reporter) -> dict[str, 
 
     utterances = None if speech is None else read_speech_folder(speech)
     with reporter.progress("preparing") as update:
-        write_demo_corpus(out, utterances, progress=update)
+        write_demo_corpus(out, utterances, overwrite=overwrite, progress=update)
     talk, expression = Store.open(out / "talk"), Store.open(out / "expression")
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     return {

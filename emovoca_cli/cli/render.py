@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def render(
     clip: Annotated[Path, typer.Argument(help="A clip made by `emovoca animate --out clip.npz`.")],
     out: Annotated[Path, typer.Option("--out", help="out.mp4, out.gif, or a folder for PNG pictures.")] = Path("out.mp4"),
-    speech: Annotated[Optional[Path], typer.Option("--speech", help="Sound to put in (default: what the clip was made from, if it is still there).")] = None,
+    speech: Annotated[
+        Optional[Path],
+        typer.Option("--speech", help="Sound to put in (default: what the clip was made from, if it is still there)."),
+    ] = None,
     silent: Annotated[bool, typer.Option("--silent", help="No sound.")] = False,
     fps: Annotated[Optional[float], typer.Option("--fps", help="Frames a second of the video (default: the clip's).")] = None,
     size: Annotated[int, typer.Option("--size", help="Width and height in pixels.")] = 512,
@@ -40,7 +43,9 @@ def render(
     reporter = Reporter(json_output=json, quiet=quiet)
     loaded = Clip.load(clip)
     sound = None if silent else speech or _speech_of(loaded, reporter)
-    summary = draw(loaded, out, reporter, speech=sound, fps=fps, size=size, backend=backend, overwrite=overwrite, yaw=yaw, pitch=pitch)
+    summary = draw(
+        loaded, out, reporter, speech=sound, fps=fps, size=size, backend=backend, overwrite=overwrite, yaw=yaw, pitch=pitch
+    )
     reporter.result(summary)
 
 
@@ -68,7 +73,8 @@ def draw(
     size: int = 512,
     backend: str = "auto",
     overwrite: bool = False,
-    **view: float,
+    yaw: float = 10.0,
+    pitch: float = 2.0,
 ) -> dict[str, Any]:
     """Draw a clip of a known topology and report it; returns a summary for JSON."""
     from emovoca_cli.cli.faces import template_of
@@ -80,8 +86,9 @@ def draw(
     with reporter.progress("drawing") as update:
         report = render_clip(
             clip, template_of(clip), out,
-            fps=fps, size=size, backend=backend, speech=speech, progress=lambda done, total: update(done, total, {}), **view,
+            fps=fps, size=size, backend=backend, speech=speech, progress=update, yaw=yaw, pitch=pitch,
         )  # fmt: skip
     sound = "with sound" if speech is not None and not folder else "without sound"
-    reporter.say(f"wrote {out}: {report.frames} frames at {report.fps:g} fps, {report.size[0]}x{report.size[1]}, {sound}, drawn by {report.backend}")
+    what = f"{report.frames} frames at {report.fps:g} fps, {report.size[0]}x{report.size[1]}"
+    reporter.say(f"wrote {out}: {what}, {sound}, drawn by {report.backend}")
     return {"video": str(out), "frames": report.frames, "fps": report.fps, "size": list(report.size), "backend": report.backend}

@@ -17,11 +17,15 @@ app = typer.Typer(no_args_is_help=True, help="Train a model: desd, s2l or s2d.")
 Out = Annotated[Optional[Path], typer.Option("--out", help="Model folder to write (default: emovoca-runs/NAME).")]
 Preset = Annotated[str, typer.Option("--preset", help="Named settings to start from.")]
 Config = Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")]
-Settings = Annotated[Optional[list[str]], typer.Option("--set", help="One setting as key=value, such as steps=500; may be repeated.")]
+Settings = Annotated[
+    Optional[list[str]], typer.Option("--set", help="One setting as key=value, such as steps=500; may be repeated.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue a stopped run of the same settings and data.")]
 TrainSeed = Annotated[Optional[int], typer.Option("--seed", help="Seed of weights and order (default: the settings').")]
 BatchSize = Annotated[Optional[int], typer.Option("--batch-size", help="Samples a step (default: the settings').")]
-Dataset = Annotated[Optional[Path], typer.Option("--data", help="Dataset made by `build-dataset` (default: emovoca-data/emovoca-v2).")]
+Dataset = Annotated[
+    Optional[Path], typer.Option("--data", help="Dataset made by `build-dataset` (default: emovoca-data/emovoca-v2).")
+]
 
 
 @app.command("desd")
@@ -64,16 +68,20 @@ def desd(
         trained = train_desd(resolved, talk, expression, folder, device=pick_device(device), progress=update, resume=resume)
     reporter.say(f"wrote {folder} after {trained.loop.steps} steps in {trained.loop.seconds:.0f} s")
     with reporter.progress("scoring") as update:
-        report = desd_report(trained.mixer, talk, expression, truth=_truth(where), progress=lambda done, total: update(done, total, {}))
+        report = desd_report(trained.mixer, talk, expression, truth=_truth(where), progress=update)
     write_json(folder / "report.json", report)
     reporter.table(
-        f"reconstruction of the {report['split']} identities", ("set", "MVE mm"), [(name, f"{value:.2f}") for name, value in report["mve_mm"].items()]
+        f"reconstruction of the {report['split']} identities",
+        ("set", "MVE mm"),
+        [(name, f"{value:.2f}") for name, value in report["mve_mm"].items()],
     )
     rows = [
         (way, *(_number(scores["mean"][name], name) for name in ("sealed", "leak_mm", "slope", "upper_share")))
         for way, scores in report["mixtures"].items()
     ]
-    reporter.table("mixtures at mu 2, 2", ("mixing", "p b m sealed", "leak mm", "slope of lip opening", "upper-face emotion kept"), rows)
+    reporter.table(
+        "mixtures at mu 2, 2", ("mixing", "p b m sealed", "leak mm", "slope of lip opening", "upper-face emotion kept"), rows
+    )
     reporter.result({"out": str(folder), "seconds": trained.loop.seconds, "report": report})
 
 
@@ -96,11 +104,11 @@ def s2l(
     Presets: demo (log-mel, what ships), paper (wav2vec 2.0), tiny (tests).\n
     Example: emovoca train s2l --data emovoca-data/emovoca-v2
     """
-    from emovoca_cli.config.generators import s2l_config
+    from emovoca_cli.config.generators import s2l_preset
     from emovoca_cli.config.load import load_config
     from emovoca_cli.generators.train_s2l import train_s2l
 
-    resolved = load_config(s2l_config(preset), file=config, overrides=_overrides(settings, batch_size=batch_size, seed=seed))
+    resolved = load_config(s2l_preset(preset), file=config, overrides=_overrides(settings, batch=batch_size, seed=seed))
     _train_generator("s2l", train_s2l, resolved, data, out, resume=resume, device=device, json=json, quiet=quiet)
 
 
@@ -123,11 +131,11 @@ def s2d(
     Presets: demo (what ships), paper (the release's sizes), tiny (tests).\n
     Example: emovoca train s2d --data emovoca-data/emovoca-v2
     """
-    from emovoca_cli.config.generators import s2d_config
+    from emovoca_cli.config.generators import s2d_preset
     from emovoca_cli.config.load import load_config
     from emovoca_cli.generators.train_s2d import train_s2d
 
-    resolved = load_config(s2d_config(preset), file=config, overrides=_overrides(settings, batch_size=batch_size, seed=seed))
+    resolved = load_config(s2d_preset(preset), file=config, overrides=_overrides(settings, batch=batch_size, seed=seed))
     _train_generator("s2d", train_s2d, resolved, data, out, resume=resume, device=device, json=json, quiet=quiet)
 
 
@@ -145,12 +153,13 @@ def _train_generator(
         reporter.default("--data", data)
     folder = _folder(out, kind, resume, reporter)
     source = EmoDataset(data)
-    with reporter.progress(f"training {kind}") as update:
-        trained = train(config, source, folder, device=pick_device(device), progress=update, resume=resume)
-    write_json(folder / "report.json", trained.report)
+    with reporter.progress(f"training {kind}") as bar:
+        trained = train(config, source, folder, device=pick_device(device), progress=bar, preparing=bar.doing, resume=resume)
+    report = {"test": dict(trained.test), **({"by_emotion": trained.test_by_emotion} if kind == "s2l" else {})}
+    write_json(folder / "report.json", report)
     reporter.say(f"wrote {folder} after {trained.loop.steps} steps in {trained.loop.seconds:.0f} s")
-    reporter.table("validation", ("score", "value"), [(name, f"{value:.3f}") for name, value in trained.report.items()])
-    reporter.result({"out": str(folder), "seconds": trained.loop.seconds, "report": trained.report})
+    reporter.table("test identities", ("score", "value"), [(name, f"{value:.3f}") for name, value in trained.test.items()])
+    reporter.result({"out": str(folder), "seconds": trained.loop.seconds, "report": report})
 
 
 def _overrides(settings: list[str] | None, **named: int | None) -> list[str]:

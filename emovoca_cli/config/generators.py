@@ -44,6 +44,8 @@ class S2LConfig:
     """Weight of the L2 between frame-to-frame differences."""
     gap_weight: float = 4.0
     """Weight of the error of the inner lips' gap: p, b and m live there."""
+    closure_weight: float = 1.0
+    """Extra weight of that error where the truth's lips are closed: in doubt a closure is made rather than missed."""
     conditions_per_clip: int = 1
     """Emotional versions of a talking clip that are decoded for training, besides the neutral one."""
     copies: int = 5
@@ -77,7 +79,15 @@ class S2LConfig:
             "log_every", "validation_sequences",
         )  # fmt: skip
         _not_negative(
-            self, "front_layers", "mouth_weight", "velocity_weight", "gap_weight", "conditions_per_clip", "copies", "warmup"
+            self,
+            "front_layers",
+            "mouth_weight",
+            "velocity_weight",
+            "gap_weight",
+            "closure_weight",
+            "conditions_per_clip",
+            "copies",
+            "warmup",
         )
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout is {self.dropout}, it has to be at least 0 and under 1")

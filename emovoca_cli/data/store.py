@@ -110,7 +110,9 @@ class Store:
         try:
             array: NDArray[Any] = np.load(self.root / path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{self.root / path} cannot be read ({error}); `emovoca info --verify` names every bad file") from error
+            raise DataError(
+                f"{self.root / path} cannot be read ({error}); run the command that wrote it again, which replaces damaged files"
+            ) from error
         return array
 
     def neutral(self, subject: str) -> Float:
@@ -146,7 +148,7 @@ class Store:
         array = self._map(f"clips/{clip_id}.npy")
         if len(array) != row.frames or (self.storage == "displacement" and array.shape[1:] != (self.vertex_count, 3)):
             raise DataError(
-                f"clip {clip_id} in {self.root} has shape {array.shape}, expected {row.frames} frames; `verify` the store"
+                f"clip {clip_id} in {self.root} has shape {array.shape}, expected {row.frames} frames; write the store again"
             )
         return array
 

@@ -33,12 +33,26 @@ _SURFACE_LANDMARKS: dict[int, tuple[float, float, float]] = {
     9: (15, -107, 17), 10: (30, -104, 2), 11: (43, -97, -12), 12: (57, -80, -24), 13: (66, -58, -33), 14: (70, -39, -40), 15: (73, -20, -46),
     16: (74, 2, -49), 22: (12, 25, 21), 23: (24, 27, 18), 24: (38, 28, 12), 25: (49, 25, 4), 26: (58, 17, -7), 34: (6, -46, 28), 35: (13, -46, 23),
 }  # fmt: skip
-_MIDLINE_LANDMARKS: dict[int, tuple[float, float]] = {8: (-110, 18), 27: (3, 21), 28: (-8, 29), 29: (-19, 37), 30: (-31, 44), 33: (-47, 30)}
+_MIDLINE_LANDMARKS: dict[int, tuple[float, float]] = {
+    8: (-110, 18),
+    27: (3, 21),
+    28: (-8, 29),
+    29: (-19, 37),
+    30: (-31, 44),
+    33: (-47, 30),
+}
 _LIP_LANDMARKS: dict[int, tuple[int, int, float]] = {
     51: (4, 1, 0.0), 52: (4, 1, 6.5), 53: (4, 1, 17.0), 54: (3, 0, 26.0), 55: (4, -1, 18.0), 56: (4, -1, 10.0), 57: (4, -1, 0.0),
     62: (0, 1, 0.0), 63: (0, 1, 10.0), 64: (0, 0, 24.7), 65: (0, -1, 10.0), 66: (0, -1, 0.0),
 }  # fmt: skip
-_EYE_LANDMARKS: dict[int, tuple[float, float]] = {42: (17.8, -1.8), 43: (28, 4.4), 44: (38, 4.2), 45: (44.2, 0.1), 46: (38, -3.5), 47: (27, -3.4)}
+_EYE_LANDMARKS: dict[int, tuple[float, float]] = {
+    42: (17.8, -1.8),
+    43: (28, 4.4),
+    44: (38, 4.2),
+    45: (44.2, 0.1),
+    46: (38, -3.5),
+    47: (27, -3.4),
+}
 
 
 def _labels(half: HalfMesh, source: NDArray[np.int64], points: Array) -> dict[str, NDArray[Any]]:
@@ -90,7 +104,9 @@ def _sculpt_shares(half: HalfMesh, source: NDArray[np.int64], points: Array) -> 
     return movable, np.where(edge, 0.0, ease)
 
 
-def _landmarks(points: Array, faces: NDArray[np.int64], labels: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _landmarks(
+    points: Array, faces: NDArray[np.int64], labels: dict[str, NDArray[Any]]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Face index (68,) and weights (68,3) of the landmarks, mirror-symmetric."""
     half_faces = len(faces) // 2
     where: dict[int, tuple[int, Array]] = {}

@@ -40,6 +40,8 @@ _RINGS: tuple[tuple[tuple[float, float, float], ...], ...] = (
     ((-2.8, -3.0, -6.0), (-2.0, 1.4, -4.6), (-0.8, 4.2, -2.8), (1.2, 5.8, -1.4), (3.4, 5.4, -0.4), (5.2, 3.2, 0.2),
      (5.4, -0.8, -0.2), (4.2, -4.6, -1.2), (1.8, -7.8, -2.4), (-0.6, -9.2, -3.6), (-2.2, -8.2, -5.0), (-2.8, -6.0, -6.0)),
 )  # fmt: skip
+# how far each ring follows the head's own curve under it
+_FOLLOW = (1.0, 0.85, 0.65, 0.5, 0.4, 0.3, 0.2, 0.15)
 _FOOT_HALF = (11.5, 23.5)
 
 
@@ -78,11 +80,13 @@ def ear_rings() -> tuple[Array, Array, Array]:
     turn = np.arange(AROUND) * 2 * np.pi / AROUND
     foot, domain = _foot(turn)
     origin, across, along, out = _frame()
+    sunk = (foot - origin) @ out
     rings = [foot]
-    for table in _RINGS:
+    for table, follow in zip(_RINGS, _FOLLOW, strict=True):
         closed = np.array([*table, table[0]])
         curve = CubicSpline(np.append(_TURN, 2 * np.pi), closed, bc_type="periodic")
         local = curve(turn)
+        local[:, 2] += follow * sunk
         rings.append(origin + local @ np.stack([across, along, out]))
     return np.stack(rings), turn, domain
 

@@ -171,7 +171,10 @@ def _grid_faces(ids: Index, points: Array, *, closed: bool) -> Index:
     if closed:
         ids, points = np.concatenate([ids, ids[:, :1]], 1), np.concatenate([points, points[:, :1]], 1)
     a, b, c, d = ids[:-1, :-1], ids[:-1, 1:], ids[1:, 1:], ids[1:, :-1]
-    straight = np.linalg.norm(points[:-1, :-1] - points[1:, 1:], axis=-1) <= np.linalg.norm(points[:-1, 1:] - points[1:, :-1], axis=-1) + 1e-6
+    straight = (
+        np.linalg.norm(points[:-1, :-1] - points[1:, 1:], axis=-1)
+        <= np.linalg.norm(points[:-1, 1:] - points[1:, :-1], axis=-1) + 1e-6
+    )
     one = np.where(straight[..., None], np.stack([a, b, c], -1), np.stack([a, b, d], -1))
     two = np.where(straight[..., None], np.stack([a, c, d], -1), np.stack([b, c, d], -1))
     return np.concatenate([one.reshape(-1, 3), two.reshape(-1, 3)])
@@ -251,7 +254,9 @@ def half_mesh(layout: Layout) -> HalfMesh:
     ring += [np.full(len(free), -999), *late_ring]
     angle += [np.full(len(free), np.nan), *late_angle]
     every = np.concatenate(points + extra)
-    return HalfMesh(every, layout.faces, np.abs(every[:, 0]) < 1e-6, np.concatenate(kind), np.concatenate(ring), np.concatenate(angle))
+    return HalfMesh(
+        every, layout.faces, np.abs(every[:, 0]) < 1e-6, np.concatenate(kind), np.concatenate(ring), np.concatenate(angle)
+    )
 
 
 def _recover(triangles: Index, disk: Array, sizes: list[int]) -> Index:
@@ -290,7 +295,9 @@ def _recover(triangles: Index, disk: Array, sizes: list[int]) -> Index:
                         faces[one], faces[two] = [c, d, p], [d, c, q]
                         break
             else:
-                raise TopologyError(f"ring {PATCH_NAMES[number + 1]} misses an edge in the triangulation; move it and its neighbours apart")
+                raise TopologyError(
+                    f"ring {PATCH_NAMES[number + 1]} misses an edge in the triangulation; move it and its neighbours apart"
+                )
     return np.array(faces, dtype=np.int64)
 
 

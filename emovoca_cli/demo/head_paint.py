@@ -11,6 +11,8 @@ AREAS = ("skin", "lips", "brows", "inside mouth", "inside lid", "ear", "scalp", 
 SKIN = np.array([0.800, 0.622, 0.535])
 LIP = np.array([0.685, 0.420, 0.385])
 BROW = np.array([0.285, 0.205, 0.160])
+STUBBLE = np.array([0.400, 0.330, 0.300])
+_STUBBLE_SHARE = 0.30
 BROW_LINE = ((11.0, 24.0), (17.0, 26.6), (25.0, 28.2), (34.0, 29.2), (41.0, 28.6), (48.0, 25.8), (56.5, 19.5))
 BROW_HALF = (2.6, 3.6, 3.7, 3.3, 2.7, 2.0, 0.7)
 
@@ -30,18 +32,29 @@ def brow_share(points: Array) -> Array:
     return np.asarray(ends * np.clip(1.15 - 0.72 * (np.abs(y - middle) / half) ** 1.5, 0, 1) * (points[:, 2] > -30))
 
 
+def stubble_share(points: Array) -> Array:
+    """Where the shaved scalp begins, 0-1: above the hairline, round the temple and the ear, down to the nape."""
+    x, y, z = np.abs(points[:, 0]), points[:, 1], points[:, 2]
+    front = 66.0 - 0.004 * (x - 18) ** 2 * (x > 18)
+    line = np.interp(z, [-150, -98, -82, -70, -52, -34, -14, 10], [-62, -48, 2, 10, 6, 24, 52, 66])
+    line = np.where(z > -8, front, line)
+    return np.asarray(np.clip((y - line) / 16.0 + 0.5, 0, 1))
+
+
 def paint(points: Array, area: NDArray[np.int8], lip_share: Array, mouth_depth: Array, lash_share: Array) -> Array:
     """Colours (V,3): points mm, area codes, share of lip colour, how deep inside the mouth (0 outside to 1), share of lashes."""
     base = np.broadcast_to(SKIN, points.shape).copy()
     wave = np.sin(np.abs(points[:, 0]) / 9.3 + 1.0) * np.sin(points[:, 1] / 11.7) * np.sin(points[:, 2] / 8.9 + 0.5)
     base += 0.010 * wave[:, None] * np.array([1.0, 0.8, 0.7])
     red = 0.55 * _near(points, (40, -28, 6), 20) + 0.75 * _near(points, (0, -33, 42), 14) + 0.35 * _near(points, (15, -38, 25), 9)
-    red += 0.35 * _near(points, (0, -98, 22), 17) + 0.8 * (area == 5)
+    red += 0.35 * _near(points, (0, -98, 22), 17) + 0.55 * (area == 5)
     base += np.clip(red, 0, 1)[:, None] * np.array([0.015, -0.055, -0.055])
     shade = 0.6 * _near(points, (30, -9, 8), 9) + 0.5 * _near(points, (21, 3, 7), 7)
     base += shade[:, None] * np.array([-0.05, -0.06, -0.045])
     pale = _near(points, (0, 60, 10), 40)
     base += pale[:, None] * np.array([0.012, 0.014, 0.010])
+    stubble = _STUBBLE_SHARE * stubble_share(points)[:, None]
+    base = base * (1 - stubble) + STUBBLE * stubble
     lip = lip_share[:, None]
     base = base * (1 - lip) + LIP * lip
     brow = 0.85 * brow_share(points)[:, None]

@@ -33,11 +33,37 @@ def _tube(rings: Array) -> NDArray[np.int64]:
 
 def eyeball(side: int) -> Mesh:
     """An eyeball looking forward, iris and pupil in its colours; side +1 is the subject's left."""
-    polar = np.radians([3.5, 7.0, 9.3, 10.3, 13.0, 16.0, 19.0, 22.0, 25.0, 27.6, 29.4, 32.0, 38.0, 46.0, 56.0, 68.0, 80.0, 95.0, 115.0, 140.0, 163.0])
+    polar = np.radians(
+        [
+            3.5,
+            7.0,
+            9.3,
+            10.3,
+            13.0,
+            16.0,
+            19.0,
+            22.0,
+            25.0,
+            27.6,
+            29.4,
+            32.0,
+            38.0,
+            46.0,
+            56.0,
+            68.0,
+            80.0,
+            95.0,
+            115.0,
+            140.0,
+            163.0,
+        ]
+    )
     turn = np.arange(48) * 2 * np.pi / 48
     angle, around = np.meshgrid(polar, turn, indexing="ij")
     radius = tables.EYE_RADIUS + 0.75 * np.clip(1 - (angle / np.radians(33)) ** 2, 0, 1) ** 1.5
-    points = np.stack([radius * np.sin(angle) * np.cos(around), radius * np.sin(angle) * np.sin(around), radius * np.cos(angle)], -1)
+    points = np.stack(
+        [radius * np.sin(angle) * np.cos(around), radius * np.sin(angle) * np.sin(around), radius * np.cos(angle)], -1
+    )
     flat = np.concatenate([points.reshape(-1, 3), [[0, 0, tables.EYE_RADIUS + 0.75]], [[0, 0, -tables.EYE_RADIUS]]])
     degrees = np.degrees(angle)
     fibre = 0.5 + 0.28 * np.sin(17 * around + 2.1 * np.sin(3 * around)) + 0.22 * np.sin(29 * around + 1.0)
@@ -82,7 +108,12 @@ def _tooth(width: float, height: float, thick: float, taper: float) -> tuple[Arr
     turn = np.arange(12) * 2 * np.pi / 12
     box = np.stack([np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** 0.55, np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** 0.7], 1)
     slim = taper * slim + (1 - taper) * np.array([1.0, 1.0, 1.0, 0.97, 0.9, 0.6])
-    rings = np.stack([np.column_stack([box[:, 0] * w * width / 2, np.full(12, -a * height), box[:, 1] * d * thick / 2]) for a, w, d in zip(levels, swell, slim, strict=True)])
+    rings = np.stack(
+        [
+            np.column_stack([box[:, 0] * w * width / 2, np.full(12, -a * height), box[:, 1] * d * thick / 2])
+            for a, w, d in zip(levels, swell, slim, strict=True)
+        ]
+    )
     rings[..., 2] += (thick / 2 * (1 - slim) * 0.55)[:, None]
     return np.concatenate([rings.reshape(-1, 3), [[0, 0.5, 0]], [[0, -height * 1.005, rings[-1, :, 2].mean()]]]), _tube(rings)
 

@@ -93,14 +93,14 @@ class Eyeball:
         Half-way counts because coefficients scale moves along a straight line while the eyeball is round.
         """
         moves = moves.copy()
-        start = np.linalg.norm(rest - self.eye.centre, axis=1)
-        for share in (1.0, 0.5, 1.0):
+        room = np.minimum(np.linalg.norm(rest - self.eye.centre, axis=1) - self.radius(rest), CLEARANCE)
+        for share in (1.0, 0.5, 0.25, 0.5, 1.0):
             points = rest + share * moves
             offset = points - self.eye.centre
             length = np.linalg.norm(offset, axis=1)
-            wanted = np.minimum(start, self.radius(points) + CLEARANCE)
-            lack = np.maximum(wanted - length, 0.0)
-            moves += (lack / share / np.maximum(length, 1e-6))[:, None] * offset
+            lack = np.maximum(self.radius(points) + room - length, 0.0)
+            # What is missing a quarter of the way is not blown up four times: the lid would stand off at the end.
+            moves += (lack / max(share, 0.4) / np.maximum(length, 1e-6))[:, None] * offset
         return moves
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emovoca_cli.constants import MM, NEUTRAL_MU
 from emovoca_cli.data.store import ClipRow, Store
 from emovoca_cli.desd.mix import Mixer
-from emovoca_cli.desd.seal import CLOSED, closedness, face_scale
+from emovoca_cli.desd.seal import CLOSED, MOUTH_CORNERS, closedness, face_scale
 from emovoca_cli.desd.train import held_frames, reconstruction_mve
 from emovoca_cli.errors import DataError
 from emovoca_cli.mesh.landmarks import landmark_points, lip_opening
@@ -23,6 +23,9 @@ CLOSING_PHONES = frozenset({"p", "b", "m"})
 
 UPPER_STRIDE = 5
 """Every so many frames the whole face is decoded for the upper-face score; lips are scored in every frame."""
+
+
+SCORES = ("sealed", "leak_mm", "slope", "upper_share", "corner_share")
 
 
 class Truth(Protocol):
@@ -39,33 +42,34 @@ class _Tally:
     closing: int = 0
     sealed: int = 0
     leak: float = 0.0
-    speech_gap: list[NDArray[np.float32]] = field(default_factory=list)
-    mixed_gap: list[NDArray[np.float32]] = field(default_factory=list)
-    upper_kept: float = 0.0
-    upper_whole: float = 0.0
+    spoken: list[NDArray[np.float32]] = field(default_factory=list)
+    mixed: list[NDArray[np.float32]] = field(default_factory=list)
+    kept: dict[str, float] = field(default_factory=dict)
+    whole: dict[str, float] = field(default_factory=dict)
 
-    def add_lips(self, talk_gap: Float, gap: Float, rest: float, closing: NDArray[np.bool_]) -> None:
-        """Gaps (T,) of speech and mixture, the gap at rest, which frames have to be sealed."""
+    def add_lips(self, spoken: NDArray[np.float32], mixed: NDArray[np.float32], closing: NDArray[np.bool_]) -> None:
+        """Opening beyond rest (T,) of speech and of the mixture, metres, and which frames have to be sealed."""
         self.closing += int(closing.sum())
-        self.sealed += int((gap[closing] <= rest + CLOSED).sum())
-        self.leak += float(np.maximum(gap[closing] - rest, 0).sum())
-        self.speech_gap.append(talk_gap)
-        self.mixed_gap.append(gap)
+        self.sealed += int((mixed[closing] <= CLOSED).sum())
+        self.leak += float(np.maximum(mixed[closing], 0).sum())
+        self.spoken.append(spoken)
+        self.mixed.append(mixed)
 
-    def add_upper(self, motion: Float, emotion: Float) -> None:
-        """Upper-face motion beyond the speech's (n,U,3), and the emotion's own (U,3)."""
-        self.upper_kept += float((motion * emotion).sum())
-        self.upper_whole += float(np.square(emotion).sum()) * len(motion)
+    def add_kept(self, part: str, motion: Float, emotion: Float) -> None:
+        """Motion beyond the speech's (n,P,3) of a part of the face, and the emotion's own (P,3): what is kept is the projection."""
+        self.kept[part] = self.kept.get(part, 0.0) + float((motion * emotion).sum())
+        self.whole[part] = self.whole.get(part, 0.0) + float(np.square(emotion).sum()) * len(motion)
 
     def scores(self) -> dict[str, float | None]:
-        """Sealed share (0-1), leak (mm), slope of the lip opening, upper-face share; None where there was nothing to measure."""
-        speech, mixed = (np.concatenate(gaps).astype(np.float64) for gaps in (self.speech_gap, self.mixed_gap))
+        """Sealed share (0-1), leak (mm), slope of the lip opening, shares kept of the emotion; None where there was nothing to
+        measure."""
+        speech, mixed = (np.concatenate(openings).astype(np.float64) for openings in (self.spoken, self.mixed))
         varies = speech.std() > 1e-6
         return {
             "sealed": self.sealed / self.closing if self.closing else None,
             "leak_mm": self.leak / self.closing * MM if self.closing else None,
             "slope": float(np.polyfit(speech, mixed, 1)[0]) if varies else None,
-            "upper_share": self.upper_kept / self.upper_whole if self.upper_whole else None,
+            **{f"{part}_share": self.kept[part] / whole if whole else None for part, whole in self.whole.items()},
         }
 
 
@@ -84,9 +88,9 @@ def desd_report(
 
     "mve_mm": mean of the largest vertex error in reconstructing `frames` frames of each set. "mixtures": for plain and sealed
     mixing at the natural mu (2, 2), and for the truth where it is known, by emotion and as their mean, over `clips` talking clips:
-    `sealed`, the share of p, b, m frames whose speech is closed that stay within 0.3 mm of the gap at rest; `leak_mm`, the mean gap
-    above rest there; `slope` of the mixture's lip gap over the speech's; `upper_share` of the emotion's upper-face motion that is
-    kept.
+    `sealed`, the share of p, b, m frames whose speech is closed that open no more than 0.3 mm beyond rest; `leak_mm`, the mean
+    opening beyond rest there; `slope` of the mixture's lip opening over the speech's; `upper_share` and `corner_share` of the
+    emotion's motion in the upper face and at the corners of the mouth that are kept.
     """
     report: dict[str, Any] = {"split": split, "mve_mm": {}}
     for store in (talk, expression):
@@ -103,15 +107,14 @@ def desd_report(
     return report
 
 
-def closing_frames(talk: Store, clip_id: str, gap: Float, rest: float) -> NDArray[np.bool_]:
-    """Which frames (T,) are within p, b or m with lips that the speech itself closes, from its lip gap (T,) and the gap at rest
-    (metres)."""
-    times = np.arange(len(gap)) / talk.fps
-    spoken = np.zeros(len(gap), dtype=np.bool_)
+def closing_frames(talk: Store, clip_id: str, opening: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which frames (T,) are within p, b or m and closed by the speech itself, from how far it opens the lips (T,), metres."""
+    times = np.arange(len(opening)) / talk.fps
+    spoken = np.zeros(len(opening), dtype=np.bool_)
     for name, start, end in talk.phones(clip_id):
         if name.lower() in CLOSING_PHONES:
             spoken |= (times >= start) & (times < end)
-    return spoken & (gap <= rest + CLOSED)
+    return spoken & (opening <= CLOSED)
 
 
 def _score_clip(
@@ -119,38 +122,42 @@ def _score_clip(
 ) -> None:
     talk, expression = stores
     template = mixer.template
-    upper = template.regions["upper_face"]
-    rest_points = talk.neutral_landmarks(row.subject)
-    rest = float(lip_opening(rest_points))
-    talk_gap = lip_opening(rest_points + talk.landmarks(row.id))
-    closing = closing_frames(talk, row.id, talk_gap, rest)
-    z_talk = mixer.encode_talk(talk.displacement(row.id))
-    closed = closedness(talk_gap, rest, scale=face_scale(template))
+    upper = np.flatnonzero(template.regions["upper_face"])
+    corners = list(MOUTH_CORNERS)
+    speech, points = talk.displacement(row.id), talk.landmarks(row.id)
+    spoken = lip_opening(points)
+    closing = closing_frames(talk, row.id, spoken)
+    closed = closedness(spoken, 0.0, scale=face_scale(template), fps=talk.fps)
+    z_talk = mixer.encode_talk(speech)
     some = np.arange(0, row.frames, UPPER_STRIDE)
-    speech_upper = talk.displacement(row.id)[some][:, upper]
     for source in expression.select(subject=row.subject):
         motion = expression.displacement(source.id)
-        peak = motion[int(np.argmax(np.square(motion).sum(axis=(1, 2))))]
+        place = int(np.argmax(np.square(motion).sum(axis=(1, 2))))
+        peak, peak_points = motion[place], expression.landmarks(source.id)[place]
         emotion = str(source.label)
         z_expr = mixer.encode_expression(peak[None])[0]
-        for way, shut in (("plain", None), ("sealed", closed)):
-            points = rest_points + mixer.mix_landmarks(z_talk, z_expr, closedness=shut)
-            faces = mixer.mix(z_talk[some], z_expr, closedness=None if shut is None else shut[some], vertices=np.flatnonzero(upper))
-            tally = tallies.setdefault(way, {}).setdefault(emotion, _Tally())
-            tally.add_lips(talk_gap, lip_opening(points), rest, closing)
-            tally.add_upper(faces - speech_upper, peak[upper])
+        ways = {
+            "plain": (mixer.mix_landmarks(z_talk, z_expr), mixer.mix(z_talk[some], z_expr, vertices=upper)),
+            "sealed": (
+                mixer.mix_landmarks(z_talk, z_expr, closedness=closed),
+                mixer.mix(z_talk[some], z_expr, closedness=closed[some], vertices=upper),
+            ),
+        }
         if truth is not None:
             right = truth(row.id, emotion, NEUTRAL_MU)
-            points = rest_points + landmark_points(right, template.faces, template.landmark_faces, template.landmark_weights)
-            tally = tallies.setdefault("truth", {}).setdefault(emotion, _Tally())
-            tally.add_lips(talk_gap, lip_opening(points), rest, closing)
-            tally.add_upper(right[some][:, upper] - speech_upper, peak[upper])
+            landmarks = landmark_points(right, template.faces, template.landmark_faces, template.landmark_weights)
+            ways["truth"] = (landmarks, right[some][:, upper])
+        for way, (mixed_points, mixed_upper) in ways.items():
+            tally = tallies.setdefault(way, {}).setdefault(emotion, _Tally())
+            tally.add_lips(spoken, lip_opening(mixed_points), closing)
+            tally.add_kept("upper", mixed_upper - speech[some][:, upper], peak[upper])
+            tally.add_kept("corner", (mixed_points - points)[:, corners], peak_points[corners])
 
 
 def _summary(by_emotion: Mapping[str, _Tally]) -> dict[str, Any]:
     scores = {emotion: tally.scores() for emotion, tally in sorted(by_emotion.items())}
     return {
-        "mean": {name: _mean(row[name] for row in scores.values()) for name in ("sealed", "leak_mm", "slope", "upper_share")},
+        "mean": {name: _mean(row[name] for row in scores.values()) for name in SCORES},
         "emotions": scores,
     }
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
+from emovoca_cli.constants import DEFAULT_FPS
 from emovoca_cli.errors import DataError
 from emovoca_cli.mesh.geodesic import geodesic_distance
 from emovoca_cli.mesh.landmarks import eye_distance, landmark_points
@@ -33,28 +35,54 @@ FALLOFF = 15e-3
 appears."""
 
 
+CORNER_SHARE, CORNER_REACH = 0.4, 12e-3
+"""At the corners of the mouth sealing acts with this share and grows to full over this distance (m). Lips part in the middle, at
+the corners they are joined: a smile may keep them drawn while the lips close, as people do, and does not jump with every p, b and
+m."""
+
+MOUTH_CORNERS = (48, 54)
+"""Landmarks of the outer corners of the mouth."""
+
+PAUSE = 0.3
+"""Lips that stay closed for longer than this (s) before and after rest rather than speak: a smile may return to them."""
+
+
 def face_scale(template: MeshTemplate) -> float:
     """Size of a face relative to the one that lengths are given for: its outer-eye distance over 89 mm."""
     points = landmark_points(template.vertices, template.faces, template.landmark_faces, template.landmark_weights)
     return eye_distance(points) / REFERENCE_EYE_DISTANCE
 
 
-def closedness(gap: NDArray[np.floating[Any]], rest: float, *, scale: float = 1.0) -> Float:
-    """How closed speaking lips are (T,), 1 sealed to 0 open, from their gap (T,) and the gap at rest (metres).
+def closedness(opening: NDArray[np.floating[Any]], rest: float, *, scale: float = 1.0, fps: float = DEFAULT_FPS) -> Float:
+    """How much speech holds the lips closed (T,), 1 sealed to 0 open, from their opening (T,) and the opening at rest (metres).
 
-    scale: `face_scale` of a face that is much smaller or larger than an adult's.
+    scale: `face_scale` of a face that is much smaller or larger than an adult's. A single frame has no before and after: closed
+    lips count as speaking there, in a sequence they do within `PAUSE` of open ones.
     """
-    above = (np.asarray(gap, dtype=np.float64) - rest) / scale
-    return (1 - _smooth((above - CLOSED) / (OPEN - CLOSED))).astype(np.float32)
+    above = (np.asarray(opening, dtype=np.float64) - rest) / scale
+    closed = 1 - _smooth((above - CLOSED) / (OPEN - CLOSED))
+    if len(closed) > 1:
+        reach = max(1, round(PAUSE * fps))
+        # Half open is speech enough; the average turns the steps of the maximum into ramps.
+        near = np.minimum(2 * maximum_filter1d(1 - closed, 2 * reach + 1, mode="nearest"), 1)
+        closed *= uniform_filter1d(near, reach, mode="nearest")
+    return closed.astype(np.float32)
 
 
 def seal_mask(template: MeshTemplate) -> Float:
-    """How much each vertex (V,) takes part in sealing: 1 on the lips, fading to 0 over `FALLOFF`. Raises DataError without lips."""
+    """How much each vertex (V,) takes part in sealing: 1 on the lips but for the corners, fading to 0 over `FALLOFF`.
+
+    Raises DataError for a template without lips.
+    """
     lips = template.regions.get("lips")
     if lips is None or not lips.any():
         raise DataError(f"template {template.name!r} has no region 'lips', which sealing needs; make it again with this version")
-    distance = geodesic_distance(template.vertices, template.faces, np.flatnonzero(lips))
-    return (1 - _smooth(distance / (FALLOFF * face_scale(template)))).astype(np.float32)
+    scale = face_scale(template)
+    away = geodesic_distance(template.vertices, template.faces, np.flatnonzero(lips)) / scale
+    corners = template.faces[template.landmark_faces[list(MOUTH_CORNERS)]].reshape(-1)
+    sideways = geodesic_distance(template.vertices, template.faces, corners) / scale
+    strength = CORNER_SHARE + (1 - CORNER_SHARE) * _smooth(sideways / CORNER_REACH)
+    return (strength * (1 - _smooth(away / FALLOFF))).astype(np.float32)
 
 
 def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -42,7 +42,9 @@ def landmark_loss(predicted: Tensor, truth: Tensor, *, mask: Tensor, scale: Tens
     apart = distance(predicted, truth) / scale
     both = mask[:, 1:] * mask[:, :-1]
     steps = distance(predicted.diff(dim=1), truth.diff(dim=1)) / scale
-    gaps = lip_opening(predicted - truth).abs() / scale
+    opened = lip_opening(truth) / scale
+    closed = (1 - opened).clamp(0, 1)  # 1 where the truth's lips are as close as at rest or closer
+    gaps = (1 + config.closure_weight * closed) * (lip_opening(predicted) / scale - opened).abs()
     terms = {
         "position": masked_mean(apart, mask),
         "mouth": masked_mean(apart[..., MOUTH], mask),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from emovoca_cli.errors import CheckpointError, UsageError
 from emovoca_cli.generators.s2d import S2D
 from emovoca_cli.generators.s2l import ES2L
 from emovoca_cli.mesh.hierarchy import Hierarchy
-from emovoca_cli.runtime.checkpoint import CONFIG, HIERARCHY, TEMPLATE, Checkpoint, load_checkpoint
+from emovoca_cli.runtime.checkpoint import CONFIG, HIERARCHY, TEMPLATE, Checkpoint, checkpoint_hash, load_checkpoint
 from emovoca_cli.types import Float, MeshTemplate
 
 S2L_KIND, S2D_KIND = "s2l", "s2d"
@@ -26,6 +25,9 @@ S2L_KIND, S2D_KIND = "s2l", "s2d"
 
 class S2LModel:
     """A trained E-S2L: speech features and conditions to landmark displacements."""
+
+    licence = ""
+    hash = ""
 
     def __init__(self, network: ES2L, *, encoder: str, emotions: tuple[str, ...], fps: float, device: torch.device) -> None:
         """Hold a network that is ready to predict at `fps`; `load` reads one from a folder."""
@@ -44,7 +46,9 @@ class S2LModel:
             raise _misfit(stored, error) from error
         network = ES2L(settings, speech_channels=channels, emotions=len(emotions))
         stored.load_into(network)
-        return cls(network, encoder=settings.encoder, emotions=emotions, fps=fps, device=device or torch.device("cpu"))
+        model = cls(network, encoder=settings.encoder, emotions=emotions, fps=fps, device=device or torch.device("cpu"))
+        model.licence, model.hash = stored.licence, checkpoint_hash(stored.path)
+        return model
 
     def predict(self, features: Float, emotion: Float, intensity: Float) -> Float:
         """Landmark displacements (T,68,3) in metres from features (T,C), emotion (T,K) and intensity (T,3)."""
@@ -66,6 +70,9 @@ class S2LModel:
 class S2DModel:
     """A trained S2D: landmark displacements to the displacement of every vertex of its template."""
 
+    licence = ""
+    hash = ""
+
     def __init__(self, network: S2D, *, template: MeshTemplate, device: torch.device) -> None:
         """Hold a network that is ready to predict on `template`; `load` reads one from a folder."""
         self.network, self.template, self.device = network, template, device
@@ -81,7 +88,9 @@ class S2DModel:
             raise _misfit(stored, error) from error
         network = S2D(settings, hierarchy=Hierarchy.load(stored.path / HIERARCHY))
         stored.load_into(network)
-        return cls(network, template=load_template(stored.path / TEMPLATE), device=device or torch.device("cpu"))
+        model = cls(network, template=load_template(stored.path / TEMPLATE), device=device or torch.device("cpu"))
+        model.licence, model.hash = stored.licence, checkpoint_hash(stored.path)
+        return model
 
     def predict(self, landmarks: Float, *, batch_size: int = 64) -> Float:
         """Vertex displacements (T,V,3) in metres from landmark displacements (T,68,3), `batch_size` frames at a time."""
@@ -94,14 +103,6 @@ class S2DModel:
                 part = self.network(rows[start : start + batch_size].to(self.device))
                 moved[start : start + batch_size] = part.cpu().numpy()
         return moved
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a generator says: displacements of landmarks (T,68,3) and of vertices (T,V,3), in metres."""
-
-    landmarks: Float
-    vertices: Float
 
 
 class Generator:
@@ -139,16 +140,30 @@ class Generator:
         """Frames T that (N,) 16 kHz speech gives."""
         return frame_count(len(speech), self.fps)
 
-    def predict(self, speech: Float, emotion: Float, intensity: Float) -> Prediction:
-        """Animate (N,) 16 kHz speech under emotion (T,K) and intensity (T,3), T = `frames(speech)`; zeros are neutral speech.
+    @property
+    def licence(self) -> str:
+        """Licence of what both networks were trained on."""
+        return "; ".join(dict.fromkeys((self.s2l.licence, self.s2d.licence)))
 
-        Raises UsageError when a track has another length. The same input gives the same output.
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The hash that names each network."""
+        return {S2L_KIND: self.s2l.hash, S2D_KIND: self.s2d.hash}
+
+    def landmarks(self, speech: Float, emotion: Float, intensity: Float) -> Float:
+        """Landmark displacements (T,68,3) in metres of (N,) 16 kHz speech under emotion (T,K) and intensity (T,3).
+
+        T = `frames(speech)`; zeros are neutral speech. Raises UsageError when a track has another length. The same input gives
+        the same output.
         """
         if self._encoder is None:
             self._encoder = speech_encoder(self.s2l.encoder_name)
         features = self._encoder.encode(speech, self.fps, self.frames(speech))
-        landmarks = self.s2l.predict(features, emotion, intensity)
-        return Prediction(landmarks, self.s2d.predict(landmarks))
+        return self.s2l.predict(features, emotion, intensity)
+
+    def vertices(self, landmarks: Float) -> Float:
+        """Vertex displacements (T,V,3) in metres from landmark displacements (T,68,3)."""
+        return self.s2d.predict(landmarks)
 
 
 def _misfit(stored: Checkpoint, error: Exception) -> CheckpointError:

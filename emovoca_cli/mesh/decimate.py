@@ -34,7 +34,7 @@ Place = tuple[float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Decimation:
-    """What is left: `kept` vertices (N,) ascending, `faces` (M,3) over them; `cluster` (V,): the kept one each vertex merged into."""
+    """What is left: `kept` vertices (N,) ascending, `faces` (M,3) over them; `cluster` (V,): the kept one each has merged into."""
 
     kept: Int
     faces: Int
@@ -112,7 +112,7 @@ class _Surface:
         return done
 
     def collapse_cheapest(self, *, strict: bool) -> int:
-        """Do the one possible collapse of least quadric error, either way round; not strict = whatever it does to the shape of faces."""
+        """Do the possible collapse of least quadric error, either way round; not strict = whatever becomes of the faces' shape."""
         pairs = edges(np.array(list(self.faces.values()), dtype=np.int64).reshape(-1, 3)).astype(np.int64)
         both = np.concatenate([pairs, pairs[:, ::-1]])
         places = np.concatenate([self.points, np.ones((len(self.points), 1))], axis=1)[both[:, 0]]

@@ -63,7 +63,7 @@ def nearest_surface(points: AnyFloat, vertices: AnyFloat, faces: AnyInt) -> tupl
     bound, _ = cKDTree(used).query(targets)
     # A face nearer than the nearest corner has its centre within that distance and its own radius.
     candidates = cKDTree(centre).query_ball_point(targets, bound * (1 + 1e-9) + radius, return_sorted=True)
-    counts = np.array([len(found) for found in candidates])
+    counts = np.array([len(found) for found in candidates], dtype=np.int64)
     face = (
         np.concatenate([np.asarray(found, dtype=np.int64) for found in candidates]) if len(targets) else np.zeros(0, dtype=np.int64)
     )

@@ -27,8 +27,8 @@ def half_edges(faces: AnyInt) -> NDArray[np.int64]:
 
 def edges(faces: AnyInt) -> Int:
     """Undirected edges (E,2) of faces (F,3), each once, lower vertex first, sorted."""
-    pairs = np.unique(np.sort(half_edges(faces), axis=1), axis=0).reshape(-1, 2)
-    return np.asarray(pairs, dtype=np.int32)
+    pairs: Int = np.unique(np.sort(half_edges(faces), axis=1), axis=0).astype(np.int32)
+    return pairs.reshape(-1, 2)
 
 
 def boundary_edges(faces: AnyInt) -> Int:
@@ -36,7 +36,7 @@ def boundary_edges(faces: AnyInt) -> Int:
     directed = half_edges(faces)
     _, inverse, counts = np.unique(np.sort(directed, axis=1), axis=0, return_inverse=True, return_counts=True)
     single = directed[counts[inverse.reshape(-1)] == 1]
-    return single[np.lexsort((single[:, 1], single[:, 0]))].astype(np.int32)
+    return np.asarray(single[np.lexsort((single[:, 1], single[:, 0]))], dtype=np.int32)
 
 
 def boundary_mask(faces: AnyInt, vertex_count: int) -> Bool:

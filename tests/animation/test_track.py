@@ -50,5 +50,5 @@ def test_unknown_emotion_names_those_there_are_and_the_nearest() -> None:
 
 @pytest.mark.parametrize("level", [-0.1, 3.01, float("nan")])
 def test_intensity_out_of_range(level: float) -> None:
-    with pytest.raises(UsageError, match="from 0 .* to 3"):
+    with pytest.raises(UsageError, match=r"from 0 .* to 3"):
         constant_track("sad", level, names=EMOTIONS_V2, frames=1)

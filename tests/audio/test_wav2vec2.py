@@ -57,12 +57,14 @@ def test_shorter_than_the_receptive_field(tiny: Path) -> None:
 
 
 def test_not_cached_and_offline_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
     from transformers import Wav2Vec2Model
 
     def unreachable(*_: object, **__: object) -> None:
         raise OSError("We couldn't connect to 'https://huggingface.co'\nlots of lines")
 
     monkeypatch.setattr(Wav2Vec2Model, "from_pretrained", unreachable)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
     with pytest.raises(UsageError, match="not cached and could not be downloaded") as caught:
         speech_encoder("wav2vec2:some/model")
     assert "\n" not in str(caught.value)

@@ -76,9 +76,8 @@ def main() -> None:
     for name, (fast, slow) in times.items():
         rate = options.batch / fast
         print(f"{name:34s} {rate:8.0f} meshes a CPU second, {slow / fast:6.1f} times the plain twin ({options.batch / slow:.1f})")
-    print(
-        f"landmarks alone cost {times['decode'][0] / times[f'decode {len(corners)} landmark vertices'][0]:.1f} times less than the whole face"
-    )
+    share = times["decode"][0] / times[f"decode {len(corners)} landmark vertices"][0]
+    print(f"landmarks alone cost {share:.1f} times less than the whole face")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,15 @@ def test_every_bilabial_seals_two_frames_whatever_surrounds_it(drawn, fps):
     np.testing.assert_allclose(said.coefficients[sealed][:, ARKIT_INDEX["mouthPressLeft"]], 0.9 if sealed.any() else 0, atol=0.1)
 
 
+@pytest.mark.parametrize("fps", [24.0, 25.0, 30.0])
+def test_the_shortest_closure_seals_two_frames_at_any_phase(fps):
+    for phase in np.linspace(0, 1, 11) / fps:
+        said = move(spell("AA", "B", "AA", lengths=[0.2, 0.03, 0.2], start=0.3 + phase), fps)
+        assert (said.closure == 1).sum() >= 2
+        touching = move(spell("AA", "V", "AA", lengths=[0.2, 0.03, 0.2], start=0.3 + phase), fps)
+        assert (touching.labiodental == 1).sum() >= 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(sounds)
 def test_tracks_stay_in_range_and_teeth_touch(drawn):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import soundfile
 from emovoca_cli.constants import EMOTIONS_V2
 from emovoca_cli.data.store import Store
 from emovoca_cli.demo.arkit import ARKIT_INDEX
-from emovoca_cli.demo.corpus import EVERYONE, PEAK_FRAMES, expression_track, lip_gap_gains, write_demo_corpus
+from emovoca_cli.demo.corpus import EVERYONE, PEAK_FRAMES, _cast, expression_track, lip_gap_gains, write_demo_corpus
 from emovoca_cli.demo.emotions import load_emotions
 from emovoca_cli.demo.truth import DemoTruth
 from emovoca_cli.errors import DataError, UsageError
@@ -162,6 +162,13 @@ def test_two_writings_are_equal_and_resume_keeps_clips(tmp_path: Path, corpus: t
     assert expression.files == corpus[1].files
     with pytest.raises(UsageError, match="--overwrite"):
         write_demo_corpus(tmp_path / "data", said, identities=people(), template=grid(), seed=1)
+
+
+def test_the_built_in_corpus_is_twelve_by_forty() -> None:
+    everyone = [replace(people()[0], name=f"p{number}") for number in range(12)]
+    pairs = _cast(everyone, None)
+    assert len({(who.name, utterance.id) for who, utterance in pairs}) == 480
+    assert len({utterance.voice for _, utterance in pairs}) >= 5  # type: ignore[attr-defined]
 
 
 def test_large_speech_is_dealt_out(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from emovoca_cli.desd.mix import Mixer
 from emovoca_cli.desd.seal import FALLOFF, closedness, face_scale, seal_mask
 from emovoca_cli.desd.train import DesdTraining
 from emovoca_cli.errors import CheckpointError, DataError, TopologyError, UsageError
-from emovoca_cli.mesh.landmarks import landmark_points, lip_gap
+from emovoca_cli.mesh.landmarks import landmark_points, lip_opening
 from emovoca_cli.types import Float, MeshTemplate
 from tests.desd.fakes import emotions, talk_motion
 from tests.nn.toy import toy_template
@@ -81,9 +81,9 @@ def test_landmarks_and_single_vertices_equal_the_full_decode(mixer: Mixer, codes
 
 def test_sealing_closes_closed_lips_and_leaves_the_rest(mixer: Mixer, codes: tuple[Float, Float]) -> None:
     talk, felt = codes
-    rest_points = points(np.zeros((1, *toy_template().vertices.shape), np.float32))
-    rest = float(lip_gap(rest_points)[0])
-    shut = closedness(lip_gap(points(talk_motion())), rest)
+    still = points(np.zeros((1, *toy_template().vertices.shape), np.float32))
+    rest = float(lip_opening(still)[0])
+    shut = closedness(lip_opening(points(talk_motion())), rest)
     assert np.all(shut[:3] == 1)
     assert shut.min() == 0
     plain, sealed = mixer.mix(talk, felt), mixer.mix(talk, felt, closedness=shut)
@@ -94,7 +94,7 @@ def test_sealing_closes_closed_lips_and_leaves_the_rest(mixer: Mixer, codes: tup
     assert np.array_equal(sealed[shut == 0], plain[shut == 0])
     # where the lips are shut, the lips region is the speech alone
     np.testing.assert_allclose(sealed[:3][:, mask == 1], speech[:3][:, mask == 1], atol=1e-8)
-    gaps = [lip_gap(points(motion))[:3].mean() - rest for motion in (plain, sealed)]
+    gaps = [lip_opening(points(motion))[:3].mean() - rest for motion in (plain, sealed)]
     assert gaps[0] > 2e-3
     assert gaps[1] < 0.3 * gaps[0]
 
@@ -105,24 +105,41 @@ def test_sealing_by_nothing_is_plain_mixing(mixer: Mixer, codes: tuple[Float, Fl
 
 def test_closedness_falls_smoothly_from_one_to_zero() -> None:
     gap = np.linspace(0, 6e-3, 601)
-    closed = closedness(gap, 0.5e-3)
+    closed = np.concatenate([closedness(frame, 0.5e-3) for frame in gap[:, None]])
     assert np.all(closed[gap <= 0.8e-3] == 1)
     assert np.all(closed[gap >= 4.5e-3] == 0)
     assert np.all(np.diff(closed) <= 0)
     assert np.abs(np.diff(closed)).max() < 0.005
     assert closedness(np.array([2.65e-3]), 0.5e-3)[0] == pytest.approx(0.5)
-    np.testing.assert_allclose(closedness(2 * gap, 1e-3, scale=2.0), closed, atol=1e-6)
+    assert closedness(np.array([5.3e-3]), 1e-3, scale=2.0)[0] == pytest.approx(0.5)
 
 
-def test_the_mask_is_one_on_the_lips_and_fades_with_distance() -> None:
+def test_lips_that_speech_closes_are_sealed_and_lips_that_rest_are_not() -> None:
+    fps, times = 30.0, np.arange(120) / 30.0
+    # a pause, a second of talk with one closed tenth of a second in it, a pause
+    opening = np.where((times > 1.5) & (times < 2.5), 6e-3, 0.0)
+    opening[(times > 1.9) & (times < 2.0)] = -1e-3
+    closed = closedness(opening, 0.0, fps=fps)
+    assert np.all(closed[(times > 1.9) & (times < 2.0)] == 1)
+    assert np.all(closed[opening > 4e-3] == 0)
+    assert np.all(closed[(times < 1.0) | (times > 3.0)] == 0)
+    assert np.all(np.diff(closed[times < 1.5]) >= 0)
+    assert np.abs(np.diff(closed[times < 1.5])).max() < 0.2
+
+
+def test_the_mask_is_one_on_the_lips_weaker_at_their_corners_and_fades_with_distance() -> None:
     template = toy_template()
     mask = seal_mask(template)
     lips = template.regions["lips"]
     assert face_scale(template) == pytest.approx(1.0, abs=1e-3)
-    assert np.all(mask[lips] == 1)
+    sideways = np.abs(np.abs(template.vertices[:, 0]) - 0.025)
+    middle = lips & (np.abs(template.vertices[:, 0]) < 0.012)
+    assert np.all(mask[middle] == 1)
+    assert np.all(mask[lips] >= 0.4 - 1e-6)
+    assert mask[lips & (sideways < 0.006)].max() < 0.8
     away = np.linalg.norm(template.vertices[:, None] - template.vertices[lips][None], axis=-1).min(axis=1)
     assert np.all(mask[away > FALLOFF] == 0)
-    between = mask[~lips & (away < 0.7 * FALLOFF)]
+    between = mask[~lips & (away < 0.6 * FALLOFF)]
     assert len(between)
     assert np.all((between > 0) & (between < 1))
 

@@ -76,10 +76,9 @@ def test_half_storage_is_small_and_what_is_reported_on(stores: Stores, tmp_path:
 
 
 def test_closing_frames_are_those_of_p_b_m_whose_lips_are_shut(stores: Stores) -> None:
-    rest = 5e-3
-    gap = np.full(30, rest, np.float32)
-    gap[1] += 1e-3
-    assert np.flatnonzero(closing_frames(stores[0], "dora_s", gap, rest)).tolist() == [0, 2]
+    opening = np.full(30, -1e-3, np.float32)
+    opening[1] = 1e-3
+    assert np.flatnonzero(closing_frames(stores[0], "dora_s", opening)).tolist() == [0, 2]
 
 
 def test_the_report_measures_known_truths(stores: Stores, trained: DesdTraining) -> None:

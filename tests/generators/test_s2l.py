@@ -97,7 +97,7 @@ def test_gradient_reaches_every_weight() -> None:
 
 
 def test_loss_by_hand() -> None:
-    config = tiny(mouth_weight=2.0, velocity_weight=3.0, gap_weight=4.0)
+    config = tiny(mouth_weight=2.0, velocity_weight=3.0, gap_weight=4.0, closure_weight=0.5)
     truth = torch.zeros(1, 2, 68, 3)
     predicted = torch.zeros(1, 2, 68, 3)
     predicted[0, 1, 62] = torch.tensor([0.0, 0.3, 0.4])  # 0.5 from the truth; one of three lip pairs opens by 0.3
@@ -105,8 +105,8 @@ def test_loss_by_hand() -> None:
     assert terms["position"].item() == pytest.approx(1 / 68 / 2)
     assert terms["mouth"].item() == pytest.approx(1 / 20 / 2)
     assert terms["velocity"].item() == pytest.approx(1 / 68)
-    assert terms["gap"].item() == pytest.approx(0.2 / 2)
-    assert terms["loss"].item() == pytest.approx(1 / 136 + 2 / 40 + 3 / 68 + 4 * 0.1)
+    assert terms["gap"].item() == pytest.approx(1.5 * 0.2 / 2)  # closed in truth: the closure's extra weight counts in full
+    assert terms["loss"].item() == pytest.approx(1 / 136 + 2 / 40 + 3 / 68 + 4 * 0.15)
 
 
 def test_lip_opening_is_signed_and_linear() -> None:

@@ -35,7 +35,7 @@ def flame() -> tuple[MeshTemplate, Hierarchy, float]:
 @cache
 def ict() -> tuple[MeshTemplate, Hierarchy]:
     template = meshes.ict_face()
-    return template, build_hierarchy(template, levels=2)
+    return template, build_hierarchy(template, levels=1)
 
 
 def raised(hierarchy: Hierarchy, level: int, values: np.ndarray) -> np.ndarray:
@@ -84,7 +84,9 @@ def test_flame_is_rebuilt_from_coarse_levels_at_least_as_well_as_with_the_releas
     released = load_pickle(shared_data() / "emovoca_release" / "template" / "downsampling_matrices.pkl")
     area = vertex_areas(template.vertices, template.faces)
     for level, bound in ((0, 1.05), (1, 1.0)):
-        ours = np.linalg.norm(raised(hierarchy, level, hierarchy.levels[level + 1].vertices) - hierarchy.levels[level].vertices, axis=1)
+        ours = np.linalg.norm(
+            raised(hierarchy, level, hierarchy.levels[level + 1].vertices) - hierarchy.levels[level].vertices, axis=1
+        )
         finer, coarser = (released["M_verts_faces"][index][0] for index in (level, level + 1))
         theirs = np.linalg.norm(released["U"][level] @ coarser - finer, axis=1)
         assert ours.mean() < bound * theirs.mean()
@@ -111,7 +113,7 @@ def test_closed_lips_never_take_from_one_another(source: str) -> None:
     sides = lip_sides(template)
     assert min(side.sum() for side in sides) > 60
     numbers = np.arange(len(template.vertices))
-    for level in (0, 1):  # beyond, the mouth is a handful of vertices
+    for level in range(min(2, len(hierarchy.down))):  # beyond, the mouth is a handful of vertices
         coarse = numbers[hierarchy.down[level]]
         indices, weights = hierarchy.up[level]
         for own, other in (sides, sides[::-1]):

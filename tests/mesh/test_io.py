@@ -76,8 +76,16 @@ def test_the_real_meshes_keep_their_order() -> None:
 
 BROKEN = {
     "cloud.ply": (PLY.format(vertices=1, faces=0, body="0 0 0"), DataError, "1 vertices and no faces"),
-    "nan.ply": (PLY.format(vertices=3, faces=1, body="0 0 0\n1 nan 0\n1 1 0\n3 0 1 2"), DataError, "non-finite coordinates .first at vertex 1"),
-    "far.ply": (PLY.format(vertices=3, faces=1, body="0 0 0\n1 0 0\n1 1 0\n3 0 1 7"), DataError, "face 0 names a vertex outside 0..2"),
+    "nan.ply": (
+        PLY.format(vertices=3, faces=1, body="0 0 0\n1 nan 0\n1 1 0\n3 0 1 2"),
+        DataError,
+        "non-finite coordinates .first at vertex 1",
+    ),
+    "far.ply": (
+        PLY.format(vertices=3, faces=1, body="0 0 0\n1 0 0\n1 1 0\n3 0 1 7"),
+        DataError,
+        "face 0 names a vertex outside 0..2",
+    ),
     "text.ply": ("hello", DataError, "not a readable .ply mesh"),
     "empty.ply": ("", DataError, "not a readable .ply mesh"),
     "empty.obj": ("", DataError, "no vertices"),
@@ -111,7 +119,7 @@ def test_a_missing_file_and_a_folder_are_usage_errors(tmp_path: Path) -> None:
 
 def test_writing_refuses_other_formats_and_places(tmp_path: Path) -> None:
     vertices, faces = grid(2, 2)
-    with pytest.raises(UsageError, match="should end in .ply or .obj"):
+    with pytest.raises(UsageError, match=r"should end in \.ply or \.obj"):
         write_mesh(tmp_path / "mesh.stl", vertices, faces)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):

@@ -45,7 +45,9 @@ def test_a_grid_read_by_hand() -> None:
     np.testing.assert_array_equal(table[8], [8, 5, -1, 7, 4, -1, -1, -1])  # the reference: from its nearest neighbour
     np.testing.assert_array_equal(table[0], [0, 4, 3, -1, 1, -1, -1, -1])  # a corner: the gap between 3 and 1
     np.testing.assert_array_equal(table[7], [7, 8, -1, 6, 3, 4, -1, -1])
-    np.testing.assert_array_equal(table[2], [2, 5, 1, -1, -1, -1, -1, -1])  # starts at the boundary and runs inwards: gap at the end
+    np.testing.assert_array_equal(
+        table[2], [2, 5, 1, -1, -1, -1, -1, -1]
+    )  # starts at the boundary and runs inwards: gap at the end
 
 
 def test_the_second_ring_follows_the_first_and_dilation_takes_every_other() -> None:
@@ -100,7 +102,7 @@ def test_the_default_length_is_mean_plus_two_deviations() -> None:
 
 def test_components_without_a_reference_and_lone_vertices_are_served() -> None:
     vertices, faces = grid(3, 3)
-    both = np.concatenate([vertices, vertices + [1, 0, 0], [[9, 9, 9]]]).astype(np.float32)
+    both = np.concatenate([vertices, vertices + np.array([1, 0, 0]), [[9, 9, 9]]]).astype(np.float32)
     table = spirals(both, np.concatenate([faces, faces + 9]), [8], length=8)
     np.testing.assert_array_equal(table[:9], spirals(vertices, faces, [8], length=8))
     # Of the second sheet, its upper left vertex is nearest to (0.02, 0.02): its neighbour to the right starts there.
@@ -111,7 +113,7 @@ def test_components_without_a_reference_and_lone_vertices_are_served() -> None:
 def test_surfaces_that_are_not_manifold_are_tolerated() -> None:
     vertices, faces = grid(4, 4)
     bowtie = np.concatenate([faces, [[5, 16, 17], [0, 5, 18]]])
-    points = np.concatenate([vertices, vertices[:3] + [0, 0, 0.1]]).astype(np.float32)
+    points = np.concatenate([vertices, vertices[:3] + np.array([0, 0, 0.1])]).astype(np.float32)
     for rings in (1, 2, 3):
         table = spirals(points, bowtie, [0], rings=rings, length=40)
         for vertex, row in enumerate(table.tolist()):

@@ -28,7 +28,7 @@ def toy_template() -> MeshTemplate:
     turn = np.linspace(0, 2 * np.pi, 68, endpoint=False)
     points = np.stack([0.06 * np.cos(turn), 0.08 * np.sin(turn)], axis=1)
     points[[36, 45]] = [[-0.0445, 0.03], [0.0445, 0.03]]
-    points[30] = [0, 0]
+    points[30], points[48], points[54] = [0, 0], [-0.025, -0.05], [0.025, -0.05]
     for place, (upper, lower) in zip((-0.01, 0.0, 0.01), ((61, 67), (62, 66), (63, 65)), strict=True):
         points[upper], points[lower] = [place, -0.04], [place, -0.06]
     lifted = np.concatenate([points, (0.05 - 2 * points[:, :1] ** 2 - 1.5 * points[:, 1:] ** 2)], axis=1)

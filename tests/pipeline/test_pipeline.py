@@ -22,7 +22,9 @@ def emovoca(*arguments: str, folder: Path) -> dict[str, object]:
     """Run the entry point as a user does; returns its JSON."""
     script = Path(sys.executable).with_name("emovoca")
     command = [str(script)] if script.exists() else [sys.executable, "-m", "emovoca_cli"]
-    done = subprocess.run([*command, *arguments, "--json"], cwd=folder, capture_output=True, text=True, check=False, env={**os.environ})
+    done = subprocess.run(
+        [*command, *arguments, "--json"], cwd=folder, capture_output=True, text=True, check=False, env={**os.environ}
+    )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert isinstance(answer, dict)
