@@ -32,7 +32,7 @@ class S2LConfig:
     """Convolutions over time (5 frames wide) before the LSTM; 0 = one linear map a frame, as in the release."""
     embedding: int = 64
     """Length of the emotion's and of the intensity's embedding (paper section 4.2)."""
-    hidden: int = 160
+    hidden: int = 128
     """Width of the LSTM in each direction."""
     layers: int = 2
     """Layers of the LSTM."""
@@ -48,7 +48,7 @@ class S2LConfig:
     """Extra weight of that error where the truth's lips are closed: in doubt a closure is made rather than missed."""
     conditions_per_clip: int = 1
     """Emotional versions of a talking clip that are decoded for training, besides the neutral one."""
-    copies: int = 5
+    copies: int = 4
     """Augmented recordings kept per talking clip, besides the clean one; 0 also turns the on-the-fly augmentation off."""
     validation_sequences: int = 16
     """Sequences of the validation identities that are scored at every checkpoint, half of them neutral."""

@@ -28,10 +28,13 @@ _SCHEMA = 1
 class HeadModel:
     """The built-in head. labels are (V,) each, mirror (V,) maps a vertex to its twin across x = 0.
 
-    lip: +1 upper lip and vestibule, -1 lower, 0 elsewhere. mouth_ring: 0 the contact edge, 4 the vermilion border, negative inwards;
-    mouth_u: angle round the mouth (0 the subject's left corner, pi/2 upper middle). eye_ring: 0 the lid margin, negative inwards; eye_side: +1 the
-    subject's left; eye_u: 0 outer corner, pi/2 upper middle, pi inner corner. ear_ring: 0 the foot, outwards over the rim into the concha; nostril_ring: 0 and below
-    inside. Rings are -999 elsewhere, angles NaN. area: 0 skin, 1 lips, 2 brows, 3 inside mouth, 4 inside lid, 5 ear, 6 scalp, 7 neck, 8 nostril.
+    lip: +1 upper lip and vestibule, -1 lower, 0 elsewhere.
+    mouth_ring: 0 the contact edge, 4 the vermilion border, negative into the mouth;
+    mouth_u: 0 the subject's left corner, pi/2 upper middle.
+    eye_ring: 0 the lid margin, negative inwards; eye_side: +1 the subject's left;
+    eye_u: 0 outer corner, pi/2 upper middle, pi inner corner.
+    ear_ring: 0 the foot on the head, then out over the rim and into the concha; nostril_ring: 1 the rim, 0 and below inside.
+    Rings are -999 elsewhere, angles NaN. area: the code of each vertex in `head_paint.AREAS` (0 skin, 1 lips, 2 brows, ...).
     """
 
     template: MeshTemplate

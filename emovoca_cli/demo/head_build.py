@@ -30,8 +30,10 @@ MIRRORED_LANDMARKS = (
 """Landmark i of one side is landmark MIRRORED_LANDMARKS[i] of the other."""
 
 _SURFACE_LANDMARKS: dict[int, tuple[float, float, float]] = {
-    9: (15, -107, 17), 10: (30, -104, 2), 11: (43, -97, -12), 12: (57, -80, -24), 13: (66, -58, -33), 14: (70, -39, -40), 15: (73, -20, -46),
-    16: (74, 2, -49), 22: (12, 25, 21), 23: (24, 27, 18), 24: (38, 28, 12), 25: (49, 25, 4), 26: (58, 17, -7), 34: (6, -46, 28), 35: (13, -46, 23),
+    9: (15, -107, 17), 10: (30, -104, 2), 11: (43, -97, -12), 12: (57, -80, -24), 13: (66, -58, -33),
+    14: (70, -39, -40), 15: (73, -20, -46),
+    16: (74, 2, -49), 22: (12, 25, 21), 23: (24, 27, 18), 24: (38, 28, 12), 25: (49, 25, 4),
+    26: (58, 17, -7), 34: (6, -46, 28), 35: (13, -46, 23),
 }  # fmt: skip
 _MIDLINE_LANDMARKS: dict[int, tuple[float, float]] = {
     8: (-110, 18),
@@ -138,8 +140,8 @@ def _landmarks(
     usable = np.flatnonzero(~(ear[faces[:half_faces]].any(1)))
     surface = trimesh.Trimesh(points, faces[:half_faces][usable], process=False)
     targets = np.array(list(_SURFACE_LANDMARKS.values()), dtype=float)
-    nearest, _, index = trimesh.proximity.closest_point(surface, targets)
-    weights_all = trimesh.triangles.points_to_barycentric(surface.triangles[index], nearest)
+    nearest, _, index = trimesh.proximity.closest_point(surface, targets)  # type: ignore[no-untyped-call]
+    weights_all = trimesh.triangles.points_to_barycentric(surface.triangles[index], nearest)  # type: ignore[no-untyped-call]
     for number, face, weights in zip(_SURFACE_LANDMARKS, usable[index], weights_all, strict=True):
         where[number] = int(face), np.clip(weights, 0, 1) / np.clip(weights, 0, 1).sum()
     result_faces, result_weights = np.zeros(68, np.int32), np.zeros((68, 3), np.float32)

@@ -73,8 +73,8 @@ def _walk(theta: float, low: float, high: float, patches: list[Patch]) -> Array:
     line = position(np.full(len(fine), theta), fine)
     density = 1.0 / _spacing(line, patches)
     count = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.linalg.norm(np.diff(line, axis=0), axis=1))])
-    number = max(int(round(count[-1])), 1)
-    return np.interp(np.arange(1, number) / number * count[-1], count, fine)
+    number = max(round(float(count[-1])), 1)
+    return np.asarray(np.interp(np.arange(1, number) / number * count[-1], count, fine))
 
 
 def _inside(points: Array, polygon: Array) -> NDArray[np.bool_]:
@@ -125,7 +125,7 @@ def _free_points(fixed: Array, patches: list[Patch], holes: list[Array]) -> Arra
         centre = np.where(total[:, None] > 0, centre / np.maximum(total, 1e-9)[:, None], free)
         _, nearest = tree.query(centre)
         free = here[nearest]
-    return cloud[np.unique(tree.query(free)[1])]
+    return np.asarray(cloud[np.unique(tree.query(free)[1])])
 
 
 def _flip(points: Array, faces: Index) -> Index:
@@ -275,7 +275,7 @@ def _recover(triangles: Index, disk: Array, sizes: list[int]) -> Index:
                 if {p, q} & {a, b} or side(a, b, p) * side(a, b, q) >= 0 or side(p, q, a) * side(p, q, b) >= 0:
                     continue
                 found.setdefault((min(p, q), max(p, q)), []).append(t)
-        return [(p, q, *pair) for (p, q), pair in sorted(found.items()) if len(pair) == 2]
+        return [(p, q, pair[0], pair[1]) for (p, q), pair in sorted(found.items()) if len(pair) == 2]
 
     start = 0
     for number, size in enumerate(sizes):

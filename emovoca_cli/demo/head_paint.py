@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from emovoca_cli.demo.head_surface import Array
 
 AREAS = ("skin", "lips", "brows", "inside mouth", "inside lid", "ear", "scalp", "neck", "nostril")
-SKIN = np.array([0.800, 0.622, 0.535])
+SKIN = np.array([0.800, 0.632, 0.550])
 LIP = np.array([0.685, 0.420, 0.385])
 BROW = np.array([0.285, 0.205, 0.160])
 STUBBLE = np.array([0.400, 0.330, 0.300])
@@ -66,4 +66,4 @@ def paint(points: Array, area: NDArray[np.int8], lip_share: Array, mouth_depth: 
     lash = lash_share[:, None]
     base = base * (1 - lash) + np.array([0.20, 0.13, 0.11]) * lash
     base = np.where((area == 8)[:, None], np.array([0.30, 0.15, 0.13]), base)
-    return np.clip(base, 0, 1)
+    return np.asarray(np.clip(base, 0, 1))

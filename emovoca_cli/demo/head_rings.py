@@ -179,7 +179,7 @@ def nostril_patch() -> Patch:
     middle = lip.mean(0)
     deep = middle + (lip - middle) * 0.8 + np.array([-0.5, 7.0, -2.2])
     points = np.stack([deep, shallow, lip, rim])
-    return Patch("nostril", points, np.arange(-2, 2), turn, True, 3, domain_of(rim), cap=deep.mean(0) + [0, 2.0, -1.0])
+    return Patch("nostril", points, np.arange(-2, 2), turn, True, 3, domain_of(rim), cap=deep.mean(0) + np.array([0, 2.0, -1.0]))
 
 
 def _underside(x: Array, z: Array) -> Array:

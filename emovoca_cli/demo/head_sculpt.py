@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
@@ -42,8 +44,7 @@ _STROKES: tuple[tuple[str, float, float, Curve], ...] = (
 def _along(points: Array, curve: Array) -> Array:
     """Distance (N,) of points to a polyline, mm."""
     best = np.full(len(points), np.inf)
-    pairs = list(zip(curve[:-1], curve[1:], strict=True)) or [(curve[0], curve[0])]
-    for a, b in pairs:
+    for a, b in pairwise(curve):
         d = b - a
         share = np.clip((points - a) @ d / max(d @ d, 1e-9), 0, 1)
         best = np.minimum(best, np.linalg.norm(points - a - share[:, None] * d, axis=1))

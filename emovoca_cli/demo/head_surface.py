@@ -54,20 +54,22 @@ def _table_points() -> tuple[Array, Array, Array]:
     def seen(x: float, y: float, z: float, loose: float) -> None:
         rows.append((float(np.arctan2(x, z - tables.AXIS_Z)), y, float(np.hypot(x, z - tables.AXIS_Z)), loose))
 
-    for y, depths in tables.DEPTH.items():
+    for row_y, depths in tables.DEPTH.items():
+        y = float(row_y)
         for x, z in zip(tables.DEPTH_X, depths, strict=True):
             near_eye = 19 <= x <= 47 and -13 <= y <= 16
             near_nose = x <= 15 and -44 <= y <= -3
             if z is not None and z > -45 and not near_eye and not near_nose:
-                seen(x, y, z, 30.0)
+                seen(float(x), y, z, 30.0)
     for height, section in tables.NOSE.items():
-        for x, z in section:
-            seen(x, height, z, 2.0)
-    for x, section in tables.EYE.items():
-        for y, z in section:
-            seen(x, y, z, 2.0)
+        for across, z in section:
+            seen(across, height, z, 2.0)
+    for across, section in tables.EYE.items():
+        for up, z in section:
+            seen(across, up, z, 2.0)
     angles = np.radians(tables.OUTLINE_ANGLES)
-    for y, radii in tables.OUTLINE.items():
+    for row_y, radii in tables.OUTLINE.items():
+        y = float(row_y)
         for angle, radius in zip(angles, radii, strict=True):
             if y < -116 or np.degrees(angle) > 68:
                 rows.append((float(angle), float(y), float(radius), 120.0))

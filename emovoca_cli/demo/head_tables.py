@@ -44,10 +44,10 @@ SKULL_HEIGHTS = (30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 110.0, 118.0, 
 SKULL_FRONT = (1.0, 0.97, 0.937, 0.898, 0.853, 0.797, 0.726, 0.63, 0.497, 0.348, 0.205)
 SKULL_SIDE = (1.0, 1.01, 1.005, 0.985, 0.945, 0.89, 0.81, 0.70, 0.55, 0.38, 0.22)
 SKULL_BACK = (1.0, 1.0, 0.99, 0.97, 0.935, 0.885, 0.81, 0.705, 0.56, 0.39, 0.23)
-"""Cranium above the brow as a share of the outline at y = 30: our own, taller than the measured mean, which is cut by a hair cap."""
+"""Cranium above the brow as a share of the outline at y = 30: our own, taller than the measured mean."""
 
 DEPTH_X = tuple(range(0, 80, 5))
-_ = None
+_: float | None = None
 DEPTH: dict[int, tuple[float | None, ...]] = {
     60: (11, 11, 10, 9, 8, 6, 4, 1, -3, -8, -14, -22, -31, -42, _, _),
     50: (15, 15, 14, 13, 12, 11, 9, 6, 2, -2, -8, -14, -23, -33, _, _),

@@ -1,7 +1,8 @@
 """A smooth deformation of space that turns the built-in head into another person's.
 
-It is made of traits a sculptor would name, each with the spread of real adults (the standard deviations measured on ICT-FaceKit's identity
-model, MIT licence), and of a little seeded noise. It moves space, not vertices: what touches on the head touches on the person.
+It is made of traits a sculptor would name, each with the spread of real adults (standard deviations measured on ICT-FaceKit's
+identity model, MIT licence), and of a little seeded noise. It moves space, not vertices: what touches on the head touches on
+the person.
 """
 
 from __future__ import annotations
@@ -56,8 +57,14 @@ TRAITS: dict[str, tuple[float, float]] = {
 NOISE_LENGTH, NOISE_SPREAD, ASYMMETRY = 34.0, 0.75, 0.30
 """Millimetres: how far the seeded noise hangs together, its spread, and the spread of its one-sided part."""
 
+NOISE_PLACES = (
+    (0.0, 70.0, 5.0), (35.0, 60.0, 0.0), (60.0, 40.0, -40.0), (0.0, 105.0, -50.0), (50.0, 85.0, -70.0), (55.0, -30.0, -10.0),
+    (45.0, -60.0, 0.0), (30.0, -35.0, 14.0), (70.0, -20.0, -60.0), (40.0, -140.0, -60.0),
+)  # fmt: skip
+"""Places of the left half, beside some landmarks, that the noise hangs on (reference millimetres)."""
+
 EYE_CORE, EYE_RIM = 15.0, 27.0
-"""Millimetres from an eyeball's centre: within the first the field is rigid (the ball and its lids fit), from the second on it is free."""
+"""Millimetres from an eyeball's centre: within the first the field is rigid (ball and lids fit), from the second on it is free."""
 
 
 def draw_traits(seed: int, build: float, fixed: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
@@ -79,7 +86,8 @@ def draw_traits(seed: int, build: float, fixed: Mapping[str, float]) -> tuple[di
 class FaceFrame:
     """Where the features of the built-in head are: reference millimetres from the midpoint of the outer eye corners.
 
-    landmarks (68,3), eyes (2,3) eyeball centres left and right, ear (3,) centre of the left ear; origin (3,) and scale lead to metres.
+    landmarks (68,3), eyes (2,3) eyeball centres left and right, ear (3,) centre of the left ear; origin (3,) and scale lead to
+    metres.
     """
 
     landmarks: Array
@@ -107,8 +115,7 @@ class FaceField:
         random = np.random.default_rng([seed, 7])
         # Noise hangs on points of the left half and the midline; the right half mirrors them.
         places = frame.landmarks[[8, 10, 12, 14, 16, 22, 24, 26, 27, 30, 33, 35, 45, 51, 54, 57]]
-        extra = np.array([[0, 70, 5], [35, 60, 0], [60, 40, -40], [0, 105, -50], [50, 85, -70], [55, -30, -10], [45, -60, 0], [30, -35, 14], [70, -20, -60], [40, -140, -60]])
-        centres = np.concatenate([places, extra])
+        centres = np.concatenate([places, np.array(NOISE_PLACES)])
         moves = random.normal(0.0, NOISE_SPREAD, centres.shape)
         moves[np.abs(centres[:, 0]) < 1.0, 0] = 0.0
         flip = np.array([-1.0, 1.0, 1.0])
@@ -215,4 +222,4 @@ class FaceField:
         d[:, 0] += t["neck_width"] * x[:, 0] * neck
         d[:, 2] += 0.5 * t["neck_width"] * (z + 70.0) * neck
         distance = ((x[:, None] - self.noise_centres[None]) ** 2).sum(axis=2)
-        return d + np.exp(-0.5 * distance / NOISE_LENGTH**2) @ self.noise_moves
+        return np.asarray(d + np.exp(-0.5 * distance / NOISE_LENGTH**2) @ self.noise_moves)

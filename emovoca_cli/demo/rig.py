@@ -20,7 +20,10 @@ ASSET = Path(__file__).resolve().parent.parent / "assets" / "rig.npz"
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """Shapes on a head: names (52,), deltas (52,V,3) metres at coefficient 1, tongue (P,3) metres of the tongue part at tongueOut 1."""
+    """Shapes on a head.
+
+    names (52,), deltas (52,V,3) metres at coefficient 1, tongue (P,3) metres of the tongue part at tongueOut 1.
+    """
 
     names: tuple[str, ...]
     deltas: Float

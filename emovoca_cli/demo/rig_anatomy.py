@@ -96,14 +96,12 @@ class Anatomy:
         """Label of the ring on which the outer lip landmarks (the border of the red) lie."""
         rings = [int(r) for r in np.unique(self.mouth_ring) if r > 0]
         outer = self.landmarks[48:60]
-        gaps = [
-            np.linalg.norm(self.rest[self.mouth_ring == r][:, None] - outer[None], axis=2).min(axis=0).mean() for r in rings
-        ]
+        gaps = [np.linalg.norm(self.rest[self.mouth_ring == r][:, None] - outer[None], axis=2).min(axis=0).mean() for r in rings]
         return rings[int(np.argmin(gaps))]
 
     @cached_property
     def hinge(self) -> Array:
-        """A point (3,) of the jaw's hinge axis: 30 mm above and 88 mm behind the edge of the upper incisors (ICT-FaceKit, measured)."""
+        """A point (3,) of the jaw's hinge axis, 30 mm above and 88 mm behind the edge of the upper incisors (from ICT-FaceKit)."""
         teeth = self.parts.get("teeth_upper")
         if teeth is None:
             edge = self.landmarks[62] + np.array([0.0, -2.0, -6.5])
@@ -171,7 +169,16 @@ class Anatomy:
             # The angle falls as the landmarks go round from the right corner; unwrap past the left one.
             step = (stop - start + np.pi) % (2.0 * np.pi) - np.pi
             return float((start + share * step) % (2.0 * np.pi))
-        corners = {54: 0.0, 64: 0.0, 51: np.pi / 2, 62: np.pi / 2, 48: np.pi, 60: np.pi, 57: 1.5 * np.pi, 66: 1.5 * np.pi}
+        corners: dict[float, float] = {
+            54: 0.0,
+            64: 0.0,
+            51: np.pi / 2,
+            62: np.pi / 2,
+            48: np.pi,
+            60: np.pi,
+            57: 1.5 * np.pi,
+            66: 1.5 * np.pi,
+        }
         if landmark in corners:
             return corners[landmark]
         upper = int(landmark) in range(49, 54) or landmark in (61, 63)

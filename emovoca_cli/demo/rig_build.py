@@ -28,18 +28,18 @@ def build_rig(head: HeadModel) -> Float:
     fields |= {name: shape_field(anatomy, shape) for name, shape in (MOUTH | FACE).items()}
     deltas = np.zeros((len(ARKIT_NAMES), *anatomy.rest.shape))
     for name, field in fields.items():
-        field = keep_lids_out(anatomy, field)
+        clear = keep_lids_out(anatomy, field)
         if name in ("browInnerUp", "cheekPuff"):
-            deltas[ARKIT_INDEX[name]] = field + anatomy.mirrored(field)
+            deltas[ARKIT_INDEX[name]] = clear + anatomy.mirrored(clear)
         elif name in ARKIT_INDEX:
             symmetric = name not in ("jawLeft", "mouthLeft")
-            both = (field + anatomy.mirrored(field)) / 2.0 if symmetric else field
+            both = (clear + anatomy.mirrored(clear)) / 2.0 if symmetric else clear
             deltas[ARKIT_INDEX[name]] = both
             if not symmetric:
-                deltas[ARKIT_INDEX[name.replace("Left", "Right")]] = anatomy.mirrored(field)
+                deltas[ARKIT_INDEX[name.replace("Left", "Right")]] = anatomy.mirrored(clear)
         else:
-            deltas[ARKIT_INDEX[f"{name}Left"]] = field
-            deltas[ARKIT_INDEX[f"{name}Right"]] = anatomy.mirrored(field)
+            deltas[ARKIT_INDEX[f"{name}Left"]] = clear
+            deltas[ARKIT_INDEX[f"{name}Right"]] = anatomy.mirrored(clear)
     return np.asarray(deltas * anatomy.scale, dtype=np.float32)
 
 

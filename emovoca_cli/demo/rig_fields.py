@@ -84,8 +84,8 @@ class FieldSolver:
         weight = np.bincount(handles.vertices, handles.weights, minlength=count)
         right = np.zeros((count, handles.moves.shape[1]))
         np.add.at(right, handles.vertices, handles.weights[:, None] * handles.moves)
-        system = self.bending + self.laplacian / tension**2 + sparse.diags(pull + weight + 1e-9)
-        return np.asarray(splu(system.tocsc()).solve(right), dtype=np.float64)
+        system = sparse.csc_matrix(self.bending + self.laplacian / tension**2 + sparse.diags(pull + weight + 1e-9))
+        return np.asarray(splu(system).solve(right), dtype=np.float64)
 
     def smooth(self, values: Array, *, radius: float) -> Array:
         """Values (V,) or (V,C) blurred over about `radius` millimetres, away from nothing in particular."""

@@ -18,27 +18,33 @@ JAW_LEFT: Move = (7.1, 0.0, 0.0)
 
 ZERO: Move = (0.0, 0.0, 0.0)
 OPEN_LIPS: dict[float, Move] = {
-    54: (-2.8, -13.1, -11.2), 53: (-0.3, -4.9, -3.3), 52: (0.0, -3.1, -1.2), 51: (0.0, -2.4, -0.3), 55: (-2.2, -25.0, -17.4), 56: (-0.9, -32.6, -20.4), 57: (0.0, -35.1, -21.4),
+    54: (-2.8, -13.1, -11.2), 53: (-0.3, -4.9, -3.3), 52: (0.0, -3.1, -1.2), 51: (0.0, -2.4, -0.3), 55: (-2.2, -25.0, -17.4),
+    56: (-0.9, -32.6, -20.4), 57: (0.0, -35.1, -21.4),
     64: (-2.8, -13.6, -10.8), 63: (-0.3, -3.4, -1.2), 62: (0.0, -2.4, -0.3), 65: (-0.9, -30.6, -18.0), 66: (0.0, -35.2, -19.3),
 }  # fmt: skip
 FORWARD_LIPS: dict[float, Move] = {
-    54: (0.5, -0.6, 5.2), 53: (-0.1, -0.2, 1.5), 51: (0.0, -0.1, 0.3), 55: (0.2, -0.9, 7.6), 56: (0.0, -1.1, 9.2), 57: (0.0, -1.2, 9.6),
+    54: (0.5, -0.6, 5.2), 53: (-0.1, -0.2, 1.5), 51: (0.0, -0.1, 0.3), 55: (0.2, -0.9, 7.6), 56: (0.0, -1.1, 9.2),
+    57: (0.0, -1.2, 9.6),
     64: (0.5, -0.6, 5.0), 63: (0.0, -0.1, 0.6), 62: (0.0, -0.1, 0.3), 65: (0.0, -1.2, 8.6), 66: (0.0, -1.4, 9.2),
 }  # fmt: skip
 LEFT_LIPS: dict[float, Move] = {
-    54: (5.0, 0.4, 0.0), 53: (2.4, 0.1, 0.2), 51: (1.7, 0.0, 0.0), 49: (2.4, -0.1, 0.2), 48: (5.0, -0.4, 0.0), 55: (6.8, 0.4, 0.4), 57: (7.9, 0.3, 0.9), 59: (6.8, -0.2, 0.4),
-    64: (5.0, 0.4, 0.0), 63: (2.0, 0.1, 0.0), 62: (1.6, 0.0, 0.0), 61: (2.0, -0.1, 0.0), 60: (5.0, -0.4, 0.0), 65: (7.4, 0.3, 0.5), 66: (7.9, 0.3, 0.8), 67: (7.4, 0.1, 0.5),
+    54: (5.0, 0.4, 0.0), 53: (2.4, 0.1, 0.2), 51: (1.7, 0.0, 0.0), 49: (2.4, -0.1, 0.2), 48: (5.0, -0.4, 0.0),
+    55: (6.8, 0.4, 0.4), 57: (7.9, 0.3, 0.9), 59: (6.8, -0.2, 0.4),
+    64: (5.0, 0.4, 0.0), 63: (2.0, 0.1, 0.0), 62: (1.6, 0.0, 0.0), 61: (2.0, -0.1, 0.0), 60: (5.0, -0.4, 0.0),
+    65: (7.4, 0.3, 0.5), 66: (7.9, 0.3, 0.8), 67: (7.4, 0.1, 0.5),
 }  # fmt: skip
 
 JAW_WEIGHTS: dict[Place, float] = {
     8: 0.86, 9: 0.84, 10: 0.76, 11: 0.55, 12: 0.30, 13: 0.10, (8, (0, 11, 5)): 0.88, (57, (0, -10, 0)): 0.90, (9, (4, 14, 0)): 0.87,
     (8, (0, -8, -18)): 0.66, (8, (0, -16, -34)): 0.36, (10, (0, -10, -14)): 0.50, (11, (0, -12, -8)): 0.26,
-    (54, (6, -14, -6)): 0.66, (54, (14, -2, -12)): 0.36, (54, (26, -4, -24)): 0.26, (54, (22, -18, -24)): 0.46, (54, (8, 12, -3)): 0.20, (54, (20, 16, -14)): 0.14,
+    (54, (6, -14, -6)): 0.66, (54, (14, -2, -12)): 0.36, (54, (26, -4, -24)): 0.26, (54, (22, -18, -24)): 0.46,
+    (54, (8, 12, -3)): 0.20, (54, (20, 16, -14)): 0.14,
     (54, (16, 26, -6)): 0.04, 33: 0.0, 35: 0.01, (35, (14, 4, -8)): 0.02, (54, (40, 14, -40)): 0.06,
 }  # fmt: skip
 """Share of the jaw's motion that the skin takes, by place (left; mirrored)."""
 
-MIRRORED: dict[float, float] = {54: 48, 53: 49, 52: 50, 55: 59, 56: 58, 64: 60, 63: 61, 65: 67, 9: 7, 10: 6, 11: 5, 12: 4, 13: 3, 14: 2, 35: 31, 34: 32,
+MIRRORED: dict[float, float] = {54: 48, 53: 49, 52: 50, 55: 59, 56: 58, 64: 60, 63: 61, 65: 67, 9: 7, 10: 6, 11: 5, 12: 4, 13: 3,
+14: 2, 35: 31, 34: 32,
             22: 21, 23: 20, 24: 19, 25: 18, 26: 17, 42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40}  # fmt: skip
 MIRRORED |= {right: left for left, right in MIRRORED.items()}
 
@@ -89,12 +95,22 @@ def jaw_weight(anatomy: Anatomy) -> Array:
     places |= {mirror_place(place): weight for place, weight in JAW_WEIGHTS.items()}
     vertices = [anatomy.vertex_near(place) for place in places]
     low, high = jaw_floor(anatomy)
-    corner: dict[float, Move] = {54: (0.40, 0, 0), 48: (0.40, 0, 0), 53: (0.13, 0, 0), 49: (0.13, 0, 0), 51: (0.06, 0, 0), 55: (0.75, 0, 0), 59: (0.75, 0, 0), 57: (0.93, 0, 0)}
+    corner: dict[float, Move] = {
+        54: (0.40, 0, 0),
+        48: (0.40, 0, 0),
+        53: (0.13, 0, 0),
+        49: (0.13, 0, 0),
+        51: (0.06, 0, 0),
+        55: (0.75, 0, 0),
+        59: (0.75, 0, 0),
+        57: (0.93, 0, 0),
+    }
+    loops = anatomy.loop_handles(0, corner), anatomy.loop_handles(anatomy.border_ring, corner)
     handles = Handles.join([
         Handles(np.array(vertices), np.array(list(places.values()))[:, None], np.full(len(vertices), 4.0)),
         Handles(low, np.ones((len(low), 1)), np.full(len(low), 4.0)),
         Handles(high, np.zeros((len(high), 1)), np.full(len(high), 4.0)),
-        *(Handles(h.vertices, h.moves[:, :1], h.weights) for h in (anatomy.loop_handles(0, corner), anatomy.loop_handles(anatomy.border_ring, corner))),
+        *(Handles(loop.vertices, loop.moves[:, :1], loop.weights) for loop in loops),
     ])  # fmt: skip
     weight = anatomy.solver.solve(handles, outside=far_from_jaw(anatomy), leash=9.0)[:, 0]
     return np.clip(weight, 0.0, 1.0)
@@ -122,18 +138,32 @@ def jaw_shapes(anatomy: Anatomy) -> dict[str, Array]:
     weight = jaw_weight(anatomy)
     angle = np.deg2rad(JAW_OPEN_DEGREES)
     lever = anatomy.rest - anatomy.hinge
-    turned = np.stack(
-        [lever[:, 0], lever[:, 1] * np.cos(angle) - lever[:, 2] * np.sin(angle), lever[:, 2] * np.cos(angle) + lever[:, 1] * np.sin(angle)], axis=1
-    )
+    x, y, z = lever.T
+    turned = np.stack([x, y * np.cos(angle) - z * np.sin(angle), z * np.cos(angle) + y * np.sin(angle)], axis=1)
     opened = correct_lips(anatomy, weight[:, None] * (turned - lever), OPEN_LIPS, {8: (0.0, -28.2, -29.1)})
-    forward = correct_lips(anatomy, weight[:, None] * np.array(JAW_FORWARD), FORWARD_LIPS, {8: (0.0, -1.7, 10.9), (8, (0, 7, 5)): (0.0, -1.5, 11.0)})
-    left = correct_lips(anatomy, weight[:, None] * np.array(JAW_LEFT), LEFT_LIPS, {8: (8.6, 0.1, 0.1), (9, (-6, 9, 6)): (8.9, 0.1, 0.2)}, whole=False)
+    forward = correct_lips(
+        anatomy, weight[:, None] * np.array(JAW_FORWARD), FORWARD_LIPS, {8: (0.0, -1.7, 10.9), (8, (0, 7, 5)): (0.0, -1.5, 11.0)}
+    )
+    left = correct_lips(
+        anatomy,
+        weight[:, None] * np.array(JAW_LEFT),
+        LEFT_LIPS,
+        {8: (8.6, 0.1, 0.1), (9, (-6, 9, 6)): (8.9, 0.1, 0.2)},
+        whole=False,
+    )
     return {"jawOpen": opened, "jawForward": forward, "jawLeft": left, "mouthClose": close_lips(anatomy, opened)}
 
 
 def close_lips(anatomy: Anatomy, opened: Array) -> Array:
-    """The corrective of jawOpen: at the same coefficient the lower lip is back at the upper one, which comes down a little to meet it."""
-    upper: dict[float, Move] = {54: (1.4, 9.6, 7.8), 53: (0.1, 0.7, 2.4), 51: (0.0, -0.5, 0.7), 64: (1.4, 10.2, 7.6), 63: (0.1, -0.5, 1.6), 62: (0.0, -0.8, 1.9)}
+    """The corrective of jawOpen: at the same coefficient the lower lip is back at the upper one, which comes down to meet it."""
+    upper: dict[float, Move] = {
+        54: (1.4, 9.6, 7.8),
+        53: (0.1, 0.7, 2.4),
+        51: (0.0, -0.5, 0.7),
+        64: (1.4, 10.2, 7.6),
+        63: (0.1, -0.5, 1.6),
+        62: (0.0, -0.8, 1.9),
+    }
     lower: dict[float, Move] = {}
     # Where the lips have to meet: as far below rest as the upper lip comes, and a little further up than it, for contact.
     for outer_landmark, partner, overlap in ((55, 53, 0.6), (56, 52, 0.9), (57, 51, 1.0), (65, 63, 2.0), (66, 62, 2.4)):
@@ -142,5 +172,11 @@ def close_lips(anatomy: Anatomy, opened: Array) -> Array:
         target = open_upper + shift + np.array([0.0, overlap, 0.0])
         move = target - np.array(OPEN_LIPS[outer_landmark])
         lower[outer_landmark] = (float(move[0]), float(move[1]), float(move[2]))
-    points: dict[Place, Move] = {8: (0.0, 3.9, 2.5), (57, (0, -10, 0)): (0.0, 18.0, 9.5), (54, (6, -14, -6)): (0.4, 8.0, 5.0), (54, (12, 0, -9)): (0.6, 4.4, 2.6), (9, (4, 14, 0)): (0.0, 9.0, 5.0)}
+    points: dict[Place, Move] = {
+        8: (0.0, 3.9, 2.5),
+        (57, (0, -10, 0)): (0.0, 18.0, 9.5),
+        (54, (6, -14, -6)): (0.4, 8.0, 5.0),
+        (54, (12, 0, -9)): (0.6, 4.4, 2.6),
+        (9, (4, 14, 0)): (0.0, 9.0, 5.0),
+    }
     return correct_lips(anatomy, np.zeros_like(opened), upper | lower, points)

@@ -21,8 +21,9 @@ UPPER_REACH, LOWER_REACH = 12.5, 10.0
 class LidMap:
     """All that a lid shape needs of one eye.
 
-    near (N,) vertices around it; along (N,), distance (N,) and angle (N,) their polar position; top and bottom (N,) angle of the two
-    margins at their place; upper (N,) and lower (N,) share of each lid's sweep; bump (N,) 1 in the middle of the lids, 0 at the corners.
+    near (N,) vertices around it; along (N,), distance (N,) and angle (N,) their polar position; top and bottom (N,) angle of
+    the two margins at their place; upper (N,) and lower (N,) share of each lid's sweep; bump (N,) 1 in the middle of the lids,
+    0 at the corners.
     """
 
     eye: Eye
@@ -136,7 +137,8 @@ def lid_shapes(anatomy: Anatomy) -> dict[str, Array]:
         "eyeLookOut": ((2.0, 0.2, -0.5), (1.6, 0.1, -0.5)),
     }
     for name, (top, bottom) in sideways.items():
-        handles = Handles.join([margin_handles(anatomy, 1, top, bottom, corners=0.35), margin_handles(anatomy, -1, (0, 0, 0), (0, 0, 0))])
+        other = margin_handles(anatomy, -1, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+        handles = Handles.join([margin_handles(anatomy, 1, top, bottom, corners=0.35), other])
         outside = smoothstep(anatomy.solver.distance(margin_vertices(anatomy, 1)), 6.0, 14.0)
         fields[name] = anatomy.solver.solve(handles, outside=outside, leash=4.0)
     return fields

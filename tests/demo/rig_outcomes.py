@@ -23,7 +23,7 @@ VISEMES: dict[str, tuple[float, float, float, float]] = {
     "HH": (5.8, 43, 49.9, -0.1), "YY": (4.6, 51, 57.8, -1.5),
 }  # fmt: skip
 
-# emotion: brow inner, middle, outer dy left and right; lid aperture left, right; corner dy left, right; lip opening; corner to corner
+# emotion: brow inner, middle, outer dy left and right; lid aperture and corner dy left, right; lip opening; corner to corner
 EMOTIONS: dict[str, tuple[float, ...]] = {
     "neutral": (0, 0, 0, 0, 0, 0, 8.3, 8.3, 0, 0, 0.6, 50.7),
     "afraid": (5.4, 3.6, 2.7, 5.4, 3.6, 2.7, 10.8, 10.8, -5.2, -5.2, 7.6, 61.6),
@@ -99,7 +99,7 @@ class Outcomes:
         return float(REST_CORNERS + np.linalg.norm(posed[54] - posed[48]) - np.linalg.norm(rest[54] - rest[48]))
 
     def opening(self, coefficients: Array) -> float:
-        """Height of the opening that shows between the lips at the midline: below the upper lip's lowest, above the lower lip's highest point."""
+        """Height that shows between the lips at the midline: from the lower lip's highest to the upper lip's lowest point."""
         a = self.anatomy
         lips = np.flatnonzero((a.mouth_ring >= -3) & (a.mouth_ring <= a.border_ring))
         height = self.skin(coefficients)[lips, 1]
@@ -131,7 +131,8 @@ class Outcomes:
         middle = a.landmarks[[62, 66]].mean(axis=0) + np.array([0.0, -3.0, -8.0])
         origins = np.stack([x.ravel(), y.ravel(), np.full(x.size, 150.0)], axis=1) @ turn.T + middle
         direction = turn @ np.array([0.0, 0.0, -1.0])
-        hit = RayMeshIntersector(trimesh.Trimesh(skin, faces, process=False)).intersects_first(origins, np.tile(direction, (len(origins), 1)))
+        scene = RayMeshIntersector(trimesh.Trimesh(skin, faces, process=False))
+        hit = scene.intersects_first(origins, np.tile(direction, (len(origins), 1)))
         normals = np.cross(skin[faces[:, 1]] - skin[faces[:, 0]], skin[faces[:, 2]] - skin[faces[:, 0]])
         shows = ((hit >= 0) & (inside[hit] | (normals[hit] @ direction > 0))).reshape(x.shape)
         columns = x[0][shows.any(axis=0)]

@@ -10,6 +10,7 @@ from emovoca_cli.demo.arkit import ARKIT_INDEX, ARKIT_NAMES
 from emovoca_cli.demo.emotions import load_emotions
 from emovoca_cli.demo.head import load_head
 from emovoca_cli.demo.rig import load_rig
+from emovoca_cli.demo.rig_anatomy import AREA_LID, AREA_MOUTH
 from emovoca_cli.demo.rig_build import build_rig
 from emovoca_cli.demo.rig_lids import Eyeball
 from emovoca_cli.demo.visemes import load_visemes
@@ -80,7 +81,15 @@ def test_jaw_hinges_as_measured() -> None:
 
 
 def test_lip_gap_gain_follows_the_measured_table() -> None:
-    measured = {"jawOpen": 28.9, "mouthClose": -37.2, "mouthFunnel": 10.8, "mouthShrugUpper": 4.6, "mouthShrugLower": -6.4, "mouthPress": -2.2, "mouthUpperUp": 7.0}
+    measured = {
+        "jawOpen": 28.9,
+        "mouthClose": -37.2,
+        "mouthFunnel": 10.8,
+        "mouthShrugUpper": 4.6,
+        "mouthShrugLower": -6.4,
+        "mouthPress": -2.2,
+        "mouthUpperUp": 7.0,
+    }
     gain = load_rig().lip_gap_gain * MM / (OUTCOMES.anatomy.scale * MM)
     for name, target in measured.items():
         names = [name] if name in ARKIT_INDEX else [f"{name}Left", f"{name}Right"]
@@ -105,7 +114,7 @@ def test_blink_leaves_no_slit(side: int) -> None:
     a = OUTCOMES.anatomy
     eye, margin = a.eye(side), np.flatnonzero((a.eye_side == side) & (a.eye_ring == 0))
     along, _, angle = eye.polar(OUTCOMES.skin(coefficients(eyeBlink=1))[margin])
-    upper, lower = np.sin(a.eye_u[margin]) > 0.05, np.sin(a.eye_u[margin]) < -0.05
+    upper, lower = np.sin(a.eye_u[margin]) > 0.3, np.sin(a.eye_u[margin]) < 0.0
     order = np.argsort(along[lower])
     below = np.interp(along[upper], along[lower][order], angle[lower][order])
     assert (angle[upper] - below).max() < 0.02
@@ -135,7 +144,7 @@ def test_shapes_stay_where_they_belong() -> None:
 def test_nothing_explodes_or_folds_over() -> None:
     a = OUTCOMES.anatomy
     rest, faces = a.rest, a.faces
-    outer = ~((a.mouth_ring[faces] < 0) & (a.mouth_ring[faces] != -999)).any(axis=1)
+    outer = ~np.isin(a.area[faces], (AREA_MOUTH, AREA_LID)).any(axis=1)
 
     def edges(points: np.ndarray) -> np.ndarray:
         return np.linalg.norm(points[faces] - points[faces[:, [1, 2, 0]]], axis=2)
@@ -149,7 +158,7 @@ def test_nothing_explodes_or_folds_over() -> None:
         posed = OUTCOMES.skin(pose.astype(float))
         assert (edges(posed).max(axis=1) / edges(rest).max(axis=1))[outer].max() < 2.5, name
         turned = (normals(posed) * before).sum(axis=1)[outer] < -0.5
-        assert turned.mean() < 0.002, name
+        assert turned.sum() <= 12, name
 
 
 def test_tongue_comes_forward_with_tongue_out() -> None:
