@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -119,26 +120,32 @@ def _ffmpeg() -> dict[str, Any]:
 
 
 def _assets() -> list[dict[str, Any]]:
+    """One check for each built-in thing: the head, the rig, the speech, each model."""
     from emovoca_cli.assets import ASSETS, asset_hashes
-
-    expected = asset_hashes()
-    checks = []
-    for name, digest in sorted(expected.items()):
-        path = ASSETS / name
-        seen = _hash(path)
-        detail = (
-            "missing"
-            if seen is None
-            else f"sha256 {seen[:12]}" + ("" if seen == digest else f", expected {digest[:12]}: reinstall emovoca")
-        )
-        checks.append(_check(f"asset {name}", seen == digest, detail, sha256=seen))
-    return checks
-
-
-def _hash(path: Any) -> str | None:
     from emovoca_cli.files import hash_file
 
-    return hash_file(path) if path.is_file() else None
+    seen: dict[str, dict[str, str | None]] = {}
+    wrong: dict[str, list[str]] = {}
+    for name, digest in sorted(asset_hashes().items()):
+        thing = name.split("/")[0]
+        found = hash_file(ASSETS / name) if (ASSETS / name).is_file() else None
+        seen.setdefault(thing, {})[name] = found
+        if found != digest:
+            wrong.setdefault(thing, []).append(f"{name} is {'missing' if found is None else 'changed'}")
+    return [
+        _check(
+            f"built-in {thing}",
+            thing not in wrong,
+            f"{'; '.join(wrong[thing][:3])}: reinstall emovoca" if thing in wrong else _summary(files),
+            sha256=files,
+        )
+        for thing, files in seen.items()
+    ]
+
+
+def _summary(files: Mapping[str, str | None]) -> str:
+    first = next(iter(files.values()))
+    return f"{len(files)} file{'s' if len(files) > 1 else ''} as shipped, sha256 {str(first)[:12]}{'…' if len(files) > 1 else ''}"
 
 
 def _extras() -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def mix(
             landmark_points(faces, template.faces, template.landmark_faces, template.landmark_weights)
             for faces in (talking, rest_talk)
         ]
-        closed = closedness(lip_opening(points[0]), float(lip_opening(points[1])), scale=face_scale(template))
+        closed = closedness(lip_opening(points[0]), float(lip_opening(points[1])), scale=face_scale(template), fps=rate)
     for strength, place in zip(strengths, places, strict=True):
         mixed = rest_talk + mixer.mix(z_talk, z_expr, mu_t, strength, closedness=closed)
         _write(

@@ -36,6 +36,8 @@ class S2LConfig:
     """Width of the LSTM in each direction."""
     layers: int = 2
     """Layers of the LSTM."""
+    pose_frames: int = 11
+    """Frames over which a second way from emotion and intensity to the landmarks is smoothed; 0 = without it, as in the paper."""
     dropout: float = 0.2
     """Dropout between the LSTM's layers, and on what the convolutions give."""
     mouth_weight: float = 4.0
@@ -81,6 +83,7 @@ class S2LConfig:
         _not_negative(
             self,
             "front_layers",
+            "pose_frames",
             "mouth_weight",
             "velocity_weight",
             "gap_weight",
@@ -132,8 +135,8 @@ class S2DConfig:
 S2L_PRESETS = {
     "demo": S2LConfig(),
     "paper": S2LConfig(
-        encoder="wav2vec2", speech_dim=64, front_layers=0, hidden=32, layers=7, mouth_weight=0.0, velocity_weight=0.0,
-        gap_weight=0.0, copies=0, lr=1e-4, steps=20_000,
+        encoder="wav2vec2", speech_dim=64, front_layers=0, pose_frames=0, hidden=32, layers=7, mouth_weight=0.0,
+        velocity_weight=0.0, gap_weight=0.0, copies=0, lr=1e-4, steps=20_000,
     ),
     "tiny": S2LConfig(
         speech_dim=16, embedding=8, hidden=16, copies=1, validation_sequences=2, crop_seconds=1.0, steps=4, batch=2, warmup=1,

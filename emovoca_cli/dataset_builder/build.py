@@ -70,9 +70,9 @@ class BuildReport:
     whole: bool
 
 
-def seal_track(template: MeshTemplate, opening: Float) -> Float:
+def seal_track(template: MeshTemplate, opening: Float, *, fps: float) -> Float:
     """How closed the lips of a talking clip are (T,), 1 to 0, from how far speech opens them beyond rest (T,), metres, signed."""
-    return closedness(opening, 0.0, scale=face_scale(template))
+    return closedness(opening, 0.0, scale=face_scale(template), fps=fps)
 
 
 def peak_frame(expression: Store, clip_id: str) -> tuple[int, Float]:
@@ -235,7 +235,7 @@ def _write_meshes(
 ) -> None:
     """Decode and write the sequences of one talking clip that are not there yet, displacements (T,V,3) float16 metres."""
     z_talk = np.asarray(mixer.encode_talk(talk.displacement(row.id)), np.float16).astype(np.float32)
-    closed = seal_track(mixer.template, lip_opening(talk.landmarks(row.id))) if seal else None
+    closed = seal_track(mixer.template, lip_opening(talk.landmarks(row.id)), fps=talk.fps) if seal else None
     places = {pair: index for index, pair in enumerate(plan.codes)}
     for planned in plan.of(row):
         path = f"sequences/{planned.id}.npy"

@@ -150,7 +150,7 @@ class EmoDataset:
         return np.asarray(self._map("expressions.npy"), np.float32)
 
     def _closedness(self, entry: SequenceEntry) -> Float:
-        return seal_track(self.template, np.asarray(self._map(f"opening/{entry.talk}.npy"), np.float32))
+        return seal_track(self.template, np.asarray(self._map(f"opening/{entry.talk}.npy"), np.float32), fps=self.fps)
 
     def _map(self, path: str) -> NDArray[Any]:
         try:

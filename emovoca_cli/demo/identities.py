@@ -78,17 +78,21 @@ def identity(name: str) -> Identity:
     traits, lids = draw_traits(person.seed, person.build, dict(person.traits))
     field = FaceField(FaceFrame.of(head), traits, seed=person.seed)
     base = head.template.vertices.astype(np.float64)
-    for shape, share in lids.items():
-        base += share * (rig.deltas[ARKIT_INDEX[f"{shape}Left"]] + rig.deltas[ARKIT_INDEX[f"{shape}Right"]])
-    neutral = field(base)
+    habit = {
+        side: sum((share * rig.deltas[ARKIT_INDEX[f"{shape}{side}"]] for shape, share in lids.items()), np.zeros_like(base))
+        for side in ("Left", "Right")
+    }
+    worn = base + habit["Left"] + habit["Right"]
+    neutral = field(worn)
     gains = shape_gains(person.seed)
     basis = np.zeros_like(rig.deltas)
     for index, delta in enumerate(rig.deltas):
-        moved = np.flatnonzero(np.abs(delta).max(axis=1) > 1e-6)
-        # A lid that already hangs has less way left to close.
-        left = 1.0 - lids.get("eyeBlink", 0.0) if ARKIT_NAMES[index].startswith("eyeBlink") else 1.0
+        shape = ARKIT_NAMES[index]
+        # A blink ends where the lids meet, however far they hang or open at rest.
+        move = delta - habit[shape.removeprefix("eyeBlink")] if shape.startswith("eyeBlink") else delta
+        moved = np.flatnonzero(np.abs(move).max(axis=1) > 1e-6)
         # Pushed through the same deformation of space, so that lips and lids that meet on the built-in head meet here too.
-        posed = field(base[moved] + left * delta[moved])
+        posed = field(worn[moved] + move[moved])
         basis[index, moved] = gains[index] * (posed - neutral[moved])
     return Identity(name, neutral.astype(np.float32), basis.astype(np.float32), gains, person.split)
 

@@ -1,8 +1,8 @@
 """A smooth deformation of space that turns the built-in head into another person's.
 
-It is made of traits a sculptor would name, each with the spread of real adults (standard deviations measured on ICT-FaceKit's
-identity model, MIT licence), and of a little seeded noise. It moves space, not vertices: what touches on the head touches on
-the person.
+It is made of traits a sculptor would name, each with about the spread of real adults (standard deviations of landmarks measured on
+ICT-FaceKit's identity model, MIT licence), and of a little seeded noise. It moves space, not vertices: what touches on the
+head touches on the person.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ TRAITS: dict[str, tuple[float, float]] = {
     "lips_upper": (0.15, -0.08),  # share
     "lips_lower": (0.13, -0.06),  # share
     "lips_forward": (1.0, -0.2),
-    "jaw_width": (0.035, 0.035),  # share
-    "jaw_angle": (2.4, 1.8),
+    "jaw_width": (0.03, 0.022),  # share
+    "jaw_angle": (2.0, 0.9),
     "chin_forward": (2.2, 0.9),
     "chin_height": (1.8, 0.8),
     "chin_width": (0.07, 0.06),  # share
     "ear_size": (0.05, 0.02),  # share
     "ear_out": (1.8, 0.0),
-    "neck_width": (0.03, 0.065),  # share
+    "neck_width": (0.03, 0.055),  # share
 }
 
 NOISE_LENGTH, NOISE_SPREAD, ASYMMETRY = 34.0, 0.75, 0.30

@@ -81,15 +81,21 @@ def outside_regions(anatomy: Anatomy, regions: list[tuple[Place, tuple[float, fl
     return outside
 
 
+TONGUE_REACH = (0.0, 10.5e-3, 12.0e-3)
+"""Metres that the tip of the tongue moves at tongueOut 1: at 0.8, with the jaw open for `th`, it is 2 mm before the upper teeth."""
+
+
 def tongue_out(head: HeadModel) -> Float:
-    """Displacement (P,3) in metres of the tongue at tongueOut 1: its tip goes forward between the teeth, its root stays."""
+    """Displacement (P,3) in metres of the tongue at tongueOut 1: its tip rises over the lower teeth and comes forward."""
     part = next((p for p in head.template.parts if p.name == "tongue"), None)
     if part is None:
         return np.zeros((0, 3), np.float32)
     vertices = np.asarray(part.vertices, dtype=np.float64)
-    z = vertices[:, 2]
-    share = smoothstep(z, float(z.min()) + 0.15 * float(np.ptp(z)), float(z.max()))
-    return np.asarray(share[:, None] * np.array([0.0, 0.0035, 0.019]), dtype=np.float32)
+    back, length = float(vertices[:, 2].min()), float(np.ptp(vertices[:, 2]))
+    share = smoothstep(vertices[:, 2], back + 0.2 * length, back + 0.85 * length)[:, None]
+    moves = share * np.array(TONGUE_REACH)
+    moves[:, :1] -= 0.3 * smoothstep(vertices[:, 2], back + 0.5 * length, back + length)[:, None] * vertices[:, :1]
+    return np.asarray(moves, dtype=np.float32)
 
 
 def write_rig(path: Path, head: HeadModel | None = None) -> None:

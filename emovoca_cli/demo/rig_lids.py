@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from emovoca_cli.demo.rig_anatomy import NOWHERE, Anatomy, Eye, Move
 from emovoca_cli.demo.rig_fields import Array, Handles, Index, smoothstep
+from emovoca_cli.types import Bool
 
 CLEARANCE = 0.25
 """Millimetres that a lid keeps from the eyeball."""
@@ -23,7 +24,7 @@ class LidMap:
 
     near (N,) vertices around it; along (N,), distance (N,) and angle (N,) their polar position; top and bottom (N,) angle of
     the two margins at their place; upper (N,) and lower (N,) share of each lid's sweep; bump (N,) 1 in the middle of the lids,
-    0 at the corners.
+    0 at the corners; edge (N,) the lid margin and what lies inside it.
     """
 
     eye: Eye
@@ -36,6 +37,7 @@ class LidMap:
     upper: Array
     lower: Array
     bump: Array
+    edge: Bool
 
 
 def lid_map(anatomy: Anatomy, side: int) -> LidMap:
@@ -69,6 +71,7 @@ def lid_map(anatomy: Anatomy, side: int) -> LidMap:
         upper=np.where(is_upper, 1.0 - smoothstep(reach, 0.5, UPPER_REACH), 0.0) * sideways,
         lower=np.where(is_upper, 0.0, 1.0 - smoothstep(reach, 0.5, LOWER_REACH)) * sideways,
         bump=bump,
+        edge=anatomy.eye_ring[near] <= 0,
     )  # fmt: skip
 
 
@@ -88,10 +91,11 @@ class Eyeball:
         _, nearest = self.tree.query(offset / length, k=3)
         return np.asarray(self.radii[nearest].max(axis=1), dtype=np.float64)
 
-    def keep_out(self, rest: Array, moves: Array) -> Array:
+    def keep_out(self, rest: Array, moves: Array, *, edge: Bool) -> Array:
         """Moves (N,3) lengthened outwards where the moved points, or those half-way there, would lie in the eyeball.
 
-        Half-way counts because coefficients scale moves along a straight line while the eyeball is round.
+        Half-way counts because coefficients scale moves along a straight line while the eyeball is round; not for the lid's `edge`
+        (N,), which the lid's skin hides: held out half-way as well it would stand off when the eye is shut.
         """
         moves = moves.copy()
         room = np.minimum(np.linalg.norm(rest - self.eye.centre, axis=1) - self.radius(rest), CLEARANCE)
@@ -100,8 +104,11 @@ class Eyeball:
             offset = points - self.eye.centre
             length = np.linalg.norm(offset, axis=1)
             lack = np.maximum(self.radius(points) + room - length, 0.0)
-            # What is missing a quarter of the way is not blown up four times: the lid would stand off at the end.
-            moves += (lack / max(share, 0.4) / np.maximum(length, 1e-6))[:, None] * offset
+            # Outwards at the end of the way, so that the lid keeps its angle; what is missing a quarter of the way is not blown up.
+            outwards = rest + moves - self.eye.centre
+            outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-6)
+            lack[edge & (share < 1.0)] = 0.0
+            moves += (lack / max(share, 0.5))[:, None] * outwards
         return moves
 
 
@@ -110,7 +117,7 @@ def sweep(lids: LidMap, ball: Eyeball, rest: Array, *, up: Array, low: Array, sh
     turn = lids.upper * up + lids.lower * low
     drag = np.maximum(lids.upper, lids.lower) * shift
     moved = lids.eye.cartesian(lids.along + drag, lids.distance, lids.angle + turn)
-    return ball.keep_out(rest[lids.near], moved - rest[lids.near])
+    return ball.keep_out(rest[lids.near], moved - rest[lids.near], edge=lids.edge)
 
 
 def lid_shapes(anatomy: Anatomy) -> dict[str, Array]:
@@ -167,5 +174,5 @@ def keep_lids_out(anatomy: Anatomy, field: Array) -> Array:
         margin = margin_vertices(anatomy, side)
         near = np.flatnonzero(np.linalg.norm(anatomy.rest - eye.centre, axis=1) < eye.radius + 6.0)
         near = np.union1d(near, margin)
-        field[near] = ball.keep_out(anatomy.rest[near], field[near])
+        field[near] = ball.keep_out(anatomy.rest[near], field[near], edge=np.isin(near, margin))
     return field

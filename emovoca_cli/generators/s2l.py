@@ -16,7 +16,8 @@ KERNEL = 5
 class ES2L(nn.Module):
     """Bidirectional LSTM from speech features and two embedded one-hots to landmark displacements.
 
-    The embeddings have no bias, so that two zero vectors add nothing: that is neutral speech. The output starts at zero: rest.
+    The embeddings have no bias, so that two zero vectors add nothing: neutral speech. The output starts at zero: rest.
+    Besides the paper's way through the LSTM, each pair of emotion and intensity has a pose of its own (ours; `pose_frames` 0 = none).
     """
 
     scale: Tensor
@@ -41,6 +42,10 @@ class ES2L(nn.Module):
         self.output = nn.Linear(2 * config.hidden, 3 * LANDMARKS)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
+        self.pose_frames = config.pose_frames
+        if config.pose_frames:
+            self.pose = nn.Linear(emotions * len(INTENSITIES), 3 * LANDMARKS, bias=False)
+            nn.init.zeros_(self.pose.weight)
 
     def forward(self, speech: Tensor, emotion: Tensor, intensity: Tensor, *, lengths: Tensor | None = None) -> Tensor:
         """Landmark displacements (B,T,68,3) in metres.
@@ -63,8 +68,22 @@ class ES2L(nn.Module):
         else:
             packed = pack_padded_sequence(joined, lengths, batch_first=True, enforce_sorted=False)
             states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=frames)
-        moved: Tensor = _masked(self.output(states), mask) * self.scale
+        moved: Tensor = self.output(states)
+        if self.pose_frames:
+            moved = moved + self._pose(emotion, intensity, mask)
+        moved = _masked(moved, mask) * self.scale
         return moved.view(*moved.shape[:2], LANDMARKS, 3)  # (B,T,204) to (B,T,68,3)
+
+    def _pose(self, emotion: Tensor, intensity: Tensor, mask: Tensor | None) -> Tensor:
+        # What an emotion at an intensity adds to a face whatever is said, (B,T,204): the LSTM need not learn it by its gates.
+        # Smoothed over time, for a face does not jump where the labels do; near the ends over the frames that there are.
+        joint = (emotion[..., :, None] * intensity[..., None, :]).flatten(2)  # (B,T,3K)
+        real = torch.ones_like(joint[..., :1]) if mask is None else mask
+        half = self.pose_frames // 2
+        window = nn.functional.pad(torch.cat([joint * real, real], dim=2).transpose(1, 2), (half, half))
+        sums = nn.functional.avg_pool1d(window, 2 * half + 1, stride=1).transpose(1, 2)  # (B,T,3K+1)
+        moved: Tensor = self.pose(sums[..., :-1] / sums[..., -1:].clamp_min(1e-6))
+        return moved
 
 
 def _masked(values: Tensor, mask: Tensor | None) -> Tensor:

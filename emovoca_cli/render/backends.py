@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -65,6 +66,9 @@ def pick_backend(name: str = "auto") -> Backend:
     if name not in BACKENDS:
         raise UsageError(f"unknown backend {name!r}, expected one of {', '.join(BACKENDS)}")
     asked = {"embreex": (_probe_embreex,), "pyrender": (_probe_pyrender,), "auto": (_probe_embreex, _probe_pyrender)}[name]
+    if name == "auto" and not _graphics_device() and _probe_embreex().works:
+        # OpenGL in software is no faster than rays, and finding out costs a process.
+        asked = (_probe_embreex,)
     results = [check() for check in asked]
     working = [result for result in results if result.works]
     if not working:
@@ -72,6 +76,11 @@ def pick_backend(name: str = "auto") -> Backend:
         raise DeviceError(f"no picture can be drawn here ({reasons}); run `emovoca doctor`")
     best = min(working, key=lambda result: result.milliseconds or 0.0)
     return RaycastBackend() if best.name == "embreex" else PyrenderBackend(best.platform or "egl")
+
+
+def _graphics_device() -> bool:
+    """Whether OpenGL could run on hardware; only Linux can be asked without trying."""
+    return sys.platform != "linux" or any(Path("/dev").glob("dri/render*")) or Path("/dev/nvidia0").exists()
 
 
 def try_backend(backend: Backend) -> float:

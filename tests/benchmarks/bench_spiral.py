@@ -70,9 +70,7 @@ def main() -> None:
         plain = times["decode"][1]
         times[f"decode {len(corners)} landmark vertices"] = (seconds(lambda: landmarks(codes), options.repeats), plain)
     times["training step"] = (seconds(lambda: train(False), options.repeats), seconds(lambda: train(True), 2))
-    print(
-        f"{len(template.vertices)} vertices, batch {options.batch}, preset {options.preset}, {options.threads} thread(s), CPU seconds"
-    )
+    print(f"{len(template.vertices)} vertices, batch {options.batch}, {options.preset}, {options.threads} thread(s), CPU seconds")
     for name, (fast, slow) in times.items():
         rate = options.batch / fast
         print(f"{name:34s} {rate:8.0f} meshes a CPU second, {slow / fast:6.1f} times the plain twin ({options.batch / slow:.1f})")

@@ -103,7 +103,7 @@ def test_lip_gap_gain_follows_the_measured_table() -> None:
 def test_lids_stay_on_the_eyeball_while_they_close(side: int, share: float) -> None:
     a = OUTCOMES.anatomy
     eye = a.eye(side)
-    lid = np.flatnonzero((a.eye_side == side) & (a.eye_ring >= 0) & (a.eye_ring <= 3))
+    lid = np.flatnonzero((a.eye_side == side) & (a.eye_ring >= 1) & (a.eye_ring <= 3))
     posed = OUTCOMES.skin(coefficients(eyeBlink=share))[lid]
     depth = Eyeball(a, eye).radius(posed) - np.linalg.norm(posed - eye.centre, axis=1)
     assert depth.max() < 0.3
@@ -166,7 +166,7 @@ def test_tongue_comes_forward_with_tongue_out() -> None:
     part = next(part for part in load_head().template.parts if part.name == "tongue")
     assert tongue.shape == part.vertices.shape
     tip = part.vertices[:, 2].argmax()
-    assert 0.012 < tongue[tip, 2] < 0.03
+    assert 0.008 < tongue[tip, 2] < 0.02
     assert np.abs(tongue[part.vertices[:, 2].argmin()]).max() < 1e-4
 
 

@@ -27,6 +27,8 @@ def model(**changes: Any) -> ES2L:
     config = tiny(**changes)
     network = ES2L(config, speech_channels=6, emotions=4).eval()
     torch.nn.init.normal_(network.output.weight, std=0.1)
+    if network.pose_frames:
+        torch.nn.init.normal_(network.pose.weight, std=0.1)
     network.scale.fill_(0.003)
     return network
 
@@ -85,7 +87,20 @@ def test_zero_one_hots_add_nothing() -> None:
     assert not torch.allclose(neutral, network(speech, emotion, intensity))
     torch.nn.init.normal_(network.emotion.weight)
     torch.nn.init.normal_(network.intensity.weight)
+    torch.nn.init.normal_(network.pose.weight)
     torch.testing.assert_close(network(speech, emotion * 0, intensity * 0), neutral)
+
+
+def test_a_pose_neither_depends_on_the_speech_nor_jumps() -> None:
+    network = model(pose_frames=5)
+    torch.nn.init.zeros_(network.output.weight)
+    speech, emotion, intensity = inputs(1, 20)
+    emotion, intensity = torch.zeros_like(emotion), torch.zeros_like(intensity)
+    emotion[:, 10:, 2] = intensity[:, 10:, 1] = 1
+    moved = network(speech, emotion, intensity)[0]
+    pose = network.pose.weight[:, 2 * 3 + 1].view(68, 3) * network.scale
+    for frame, share in ((0, 0), (7, 0), (8, 0.2), (9, 0.4), (10, 0.6), (11, 0.8), (12, 1), (19, 1)):
+        torch.testing.assert_close(moved[frame], share * pose)
 
 
 def test_gradient_reaches_every_weight() -> None:
@@ -148,6 +163,7 @@ def test_every_preset_builds_and_contradictions_are_refused() -> None:
     network = ES2L(paper, speech_channels=768, emotions=5)
     assert network.lstm.num_layers == 7
     assert network.lstm.hidden_size == 32
+    assert not hasattr(network, "pose")
     assert network.emotion.weight.shape == (64, 5)
     for changes, words in (
         ({"dropout": 1.0}, "dropout is 1.0"),

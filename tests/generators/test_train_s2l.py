@@ -35,7 +35,7 @@ def weights(folder: Path) -> Mapping[str, torch.Tensor]:
 def test_learns_loudness_and_emotion(tmp_path: Path) -> None:
     source = FakeSource(tmp_path, clips=4)
     config = replace(
-        TINY, steps=120, hidden=32, speech_dim=32, lr=1e-2, batch=6, conditions_per_clip=3, validation_sequences=4, warmup=10
+        TINY, steps=100, hidden=32, speech_dim=32, lr=5e-3, batch=6, conditions_per_clip=3, validation_sequences=4, warmup=10
     )
     seen: list[tuple[str, int, int]] = []
     trained = train_s2l(config, source, tmp_path / "s2l", preparing=lambda *row: seen.append(row))
