@@ -46,7 +46,7 @@ class S2LConfig:
     """Weight of the L2 between frame-to-frame differences."""
     gap_weight: float = 4.0
     """Weight of the error of the inner lips' gap: p, b and m live there."""
-    closure_weight: float = 1.0
+    closure_weight: float = 2.0
     """Extra weight of that error where the truth's lips are closed: in doubt a closure is made rather than missed."""
     conditions_per_clip: int = 1
     """Emotional versions of a talking clip that are decoded for training, besides the neutral one."""

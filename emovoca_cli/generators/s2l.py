@@ -12,12 +12,15 @@ from emovoca_cli.constants import INTENSITIES, LANDMARKS
 KERNEL = 5
 """Frames that a convolution of the front sees."""
 
+POSE_GAIN = 10.0
+"""Adam moves a weight by about the learning rate a step, and a batch holds few of the poses: without it they are never reached."""
+
 
 class ES2L(nn.Module):
     """Bidirectional LSTM from speech features and two embedded one-hots to landmark displacements.
 
     The embeddings have no bias, so that two zero vectors add nothing: neutral speech. The output starts at zero: rest.
-    Besides the paper's way through the LSTM, each pair of emotion and intensity has a pose of its own (ours; `pose_frames` 0 = none).
+    Besides the paper's way through the LSTM, each pair of emotion and intensity has its own pose (ours; `pose_frames` 0 = none).
     """
 
     scale: Tensor
@@ -82,7 +85,7 @@ class ES2L(nn.Module):
         half = self.pose_frames // 2
         window = nn.functional.pad(torch.cat([joint * real, real], dim=2).transpose(1, 2), (half, half))
         sums = nn.functional.avg_pool1d(window, 2 * half + 1, stride=1).transpose(1, 2)  # (B,T,3K+1)
-        moved: Tensor = self.pose(sums[..., :-1] / sums[..., -1:].clamp_min(1e-6))
+        moved: Tensor = POSE_GAIN * self.pose(sums[..., :-1] / sums[..., -1:].clamp_min(1e-6))
         return moved
 
 

@@ -13,7 +13,7 @@ from emovoca_cli.config.generators import S2LConfig, s2d_preset, s2l_preset
 from emovoca_cli.constants import INNER_LIP_PAIRS
 from emovoca_cli.errors import UsageError
 from emovoca_cli.generators.losses import landmark_loss, lip_opening, masked_mean
-from emovoca_cli.generators.s2l import ES2L
+from emovoca_cli.generators.s2l import POSE_GAIN, ES2L
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +28,7 @@ def model(**changes: Any) -> ES2L:
     network = ES2L(config, speech_channels=6, emotions=4).eval()
     torch.nn.init.normal_(network.output.weight, std=0.1)
     if network.pose_frames:
-        torch.nn.init.normal_(network.pose.weight, std=0.1)
+        torch.nn.init.normal_(network.pose.weight, std=0.1 / POSE_GAIN)
     network.scale.fill_(0.003)
     return network
 
@@ -98,7 +98,7 @@ def test_a_pose_neither_depends_on_the_speech_nor_jumps() -> None:
     emotion, intensity = torch.zeros_like(emotion), torch.zeros_like(intensity)
     emotion[:, 10:, 2] = intensity[:, 10:, 1] = 1
     moved = network(speech, emotion, intensity)[0]
-    pose = network.pose.weight[:, 2 * 3 + 1].view(68, 3) * network.scale
+    pose = POSE_GAIN * network.pose.weight[:, 2 * 3 + 1].view(68, 3) * network.scale
     for frame, share in ((0, 0), (7, 0), (8, 0.2), (9, 0.4), (10, 0.6), (11, 0.8), (12, 1), (19, 1)):
         torch.testing.assert_close(moved[frame], share * pose)
 
