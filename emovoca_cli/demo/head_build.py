@@ -197,12 +197,14 @@ def build_head() -> dict[str, NDArray[Any]]:
     arrays |= {f"label_{name}": value for name, value in labels.items()}
     eye, mouth, lip = labels["eye_ring"], labels["mouth_ring"], labels["lip"]
     back = (mouth <= -3) & (mouth >= -6)
+    # The deepest rings of the mouth's floor go with the jaw alone; those nearer the lips are drawn along by them as well.
+    floor = (mouth <= -7) & (mouth >= -8) & (np.sin(np.nan_to_num(labels["mouth_u"])) < -0.25)
     parts = {
         "eye_left": (head_parts.eyeball(1), "eye_left", np.isin(eye, (0, -1)) & (labels["eye_side"] > 0)),
         "eye_right": (head_parts.eyeball(-1), "eye_right", np.isin(eye, (0, -1)) & (labels["eye_side"] < 0)),
         "teeth_upper": (head_parts.teeth(upper=True), "head", back & (lip > 0)),
-        "teeth_lower": (head_parts.teeth(upper=False), "jaw", back & (lip < 0)),
-        "tongue": (head_parts.tongue(), "jaw", back & (lip < 0)),
+        "teeth_lower": (head_parts.teeth(upper=False), "jaw", floor),
+        "tongue": (head_parts.tongue(), "jaw", floor),
     }
     arrays["part_names"], arrays["part_drives"] = np.array(list(parts)), np.array([drive for _, drive, _ in parts.values()])
     for name, ((vertices, triangles, tint), _, anchors) in parts.items():

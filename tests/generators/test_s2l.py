@@ -13,7 +13,7 @@ from emovoca_cli.config.generators import S2LConfig, s2d_preset, s2l_preset
 from emovoca_cli.constants import INNER_LIP_PAIRS
 from emovoca_cli.errors import UsageError
 from emovoca_cli.generators.losses import landmark_loss, lip_opening, masked_mean
-from emovoca_cli.generators.s2l import POSE_GAIN, ES2L
+from emovoca_cli.generators.s2l import ES2L, POSE_GAIN
 
 pytestmark = pytest.mark.unit
 
