@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from emovoca_cli import __version__
-from emovoca_cli.animation.track import constant_track, resample_track
+from emovoca_cli.animation.track import constant_track
 from emovoca_cli.audio.io import frame_count, load_speech
 from emovoca_cli.errors import UsageError
 from emovoca_cli.files import hash_file
 from emovoca_cli.generators.predict import Generator
+from emovoca_cli.generators.tracks import retime
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Clip, Float
 
@@ -46,9 +47,8 @@ def animate(
     feeling, strength = track.emotion, track.intensity
     if rate != generator.fps:
         frames = frame_count(len(samples), rate)
-        landmarks, feeling, strength = (
-            resample_track(values, generator.fps, rate, frames) for values in (landmarks, feeling, strength)
-        )
+        times = np.arange(frames) * (generator.fps / rate)
+        landmarks, feeling, strength = retime(landmarks, times), retime(feeling, times), retime(strength, times)
     template = generator.template
     rest = template.vertices if face is None else face
     vertices = generator.vertices(landmarks) + rest

@@ -37,15 +37,6 @@ class EmotionTrack:
         return (self.emotion * presence[:, None]).astype(np.float32), (one_hot * spoken).astype(np.float32)
 
 
-def resample_track(track: Float, fps: float, to_fps: float, frames: int) -> Float:
-    """Sample a track (T,...) at `fps` linearly at `to_fps`, `frames` rows; its last value is held."""
-    position = np.clip(np.arange(frames) * (fps / to_fps), 0, len(track) - 1)
-    lower = np.floor(position).astype(np.int64)
-    upper = np.minimum(lower + 1, len(track) - 1)
-    share = (position - lower).reshape(-1, *([1] * (track.ndim - 1)))
-    return np.asarray(track[lower] * (1 - share) + track[upper] * share, dtype=np.float32)
-
-
 def constant_track(emotion: str, intensity: float, *, names: Sequence[str], frames: int) -> EmotionTrack:
     """Hold one emotion at one intensity (0-3) for all T frames. `neutral` is speech without emotion.
 
