@@ -205,6 +205,7 @@ def build_head() -> dict[str, NDArray[Any]]:
         "teeth_upper": (head_parts.teeth(upper=True), "head", back & (lip > 0)),
         "teeth_lower": (head_parts.teeth(upper=False), "jaw", floor),
         "tongue": (head_parts.tongue(), "jaw", floor),
+        "throat": (head_parts.throat(), "head", back & (lip > 0)),
     }
     arrays["part_names"], arrays["part_drives"] = np.array(list(parts)), np.array([drive for _, drive, _ in parts.values()])
     for name, ((vertices, triangles, tint), _, anchors) in parts.items():

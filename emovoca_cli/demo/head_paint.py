@@ -60,7 +60,7 @@ def paint(points: Array, area: NDArray[np.int8], lip_share: Array, mouth_depth: 
     brow = 0.85 * brow_share(points)[:, None]
     base = base * (1 - brow) + BROW * brow
     wet = np.clip(mouth_depth, 0, 1)[:, None]
-    inside = np.array([0.60, 0.29, 0.28]) * (1 - wet) + np.array([0.20, 0.06, 0.06]) * wet
+    inside = np.array([0.66, 0.33, 0.32]) * (1 - wet) + np.array([0.50, 0.20, 0.19]) * wet
     base = np.where((area == 3)[:, None], inside, base)
     base = np.where((area == 4)[:, None], np.array([0.78, 0.50, 0.46]), base)
     lash = lash_share[:, None]

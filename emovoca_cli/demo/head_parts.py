@@ -12,6 +12,7 @@ Mesh = tuple[Array, NDArray[np.int64], Array]
 _TOOTH = np.array([0.93, 0.90, 0.83])
 _GUM = np.array([0.76, 0.42, 0.41])
 _TONGUE = np.array([0.74, 0.38, 0.38])
+_THROAT = np.array([0.34, 0.11, 0.11])
 
 
 def _tube(rings: Array) -> NDArray[np.int64]:
@@ -189,3 +190,25 @@ def tongue() -> Mesh:
     points = np.concatenate([rings.reshape(-1, 3), [[0, -75.3, 13.0]], [[0, -78, -30.0]]])
     shade = 1 + 0.05 * np.sin(points[:, :1] * 1.3) * np.cos(points[:, 2:] * 1.1)
     return points, _tube(rings)[:, ::-1], np.clip(_TONGUE * shade, 0, 1)
+
+
+def throat() -> Mesh:
+    """A bowl behind the open end of the mouth's bag, so that nobody looks through the head; wider below, where the jaw goes."""
+    radius = np.array([1.0, 0.97, 0.86, 0.66, 0.40, 0.14])
+    depth = np.array([-9.0, -15.0, -20.5, -24.5, -27.0, -28.0])
+    turn = np.arange(24) * 2 * np.pi / 24
+    across, up = np.cos(turn), np.sin(turn)
+    rings = np.stack(
+        [
+            np.column_stack([22 * r * across, -68 + np.where(up > 0, 11, 27) * r * up, np.full(24, z)])
+            for r, z in zip(radius, depth, strict=True)
+        ]
+    )
+    points = np.concatenate([rings.reshape(-1, 3), [[0, -72, -28.2]]])
+    ids = np.arange(rings.shape[0] * 24).reshape(-1, 24)
+    near, far = ids[:-1], ids[1:]
+    a, b, c, d = near, np.roll(near, -1, axis=1), far, np.roll(far, -1, axis=1)
+    walls = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([b, d, c], -1).reshape(-1, 3)])
+    end = np.stack([ids[-1], np.roll(ids[-1], -1), np.full(24, len(points) - 1)], -1)
+    # Seen from inside, so the walls face the middle.
+    return points, np.concatenate([walls, end]).astype(np.int64), np.broadcast_to(_THROAT, points.shape).copy()
