@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
@@ -23,6 +23,10 @@ def build_dataset(
     store: Annotated[
         Literal["latent", "mesh"], typer.Option("--store", help="latent: codes, decoded on reading; mesh: displacements, large.")
     ] = "latent",
+    layout: Annotated[
+        Literal["store", "release"],
+        typer.Option("--layout", help="store: ours; release: the authors' folders, and FaceFormer's and CodeTalker's, as meshes."),
+    ] = "store",
     seal: Annotated[bool, typer.Option("--seal", help="Keep lips closed where speech closes them.")] = False,
     mu_t: Annotated[float, typer.Option("--mu-t", help="Strength of speech; 2 is its own.")] = 2.0,
     mu_e: Annotated[
@@ -41,30 +45,36 @@ def build_dataset(
     Examples:\n
       emovoca build-dataset --version v2\n
       emovoca build-dataset --version v1 --seal --store mesh --out my-dataset\n
+      emovoca build-dataset --version v2 --layout release --out EmoVOCA\n
       emovoca build-dataset --version v2 --verify
     """
     from emovoca_cli.cli.console import Reporter
 
     reporter = Reporter(json_output=json, quiet=quiet)
-    folder = out or (data or DATA_DIR) / f"emovoca-{version}"
+    name = f"emovoca-{version}" + ("-release" if layout == "release" else "")
+    folder = out or (data or DATA_DIR) / name
     if out is None:
         reporter.default("--out", folder)
     if verify:
-        _verify(folder, reporter)
+        _verify(folder, layout, reporter)
         return
     from emovoca_cli.cli.prep import require_data
     from emovoca_cli.data.store import open_data
     from emovoca_cli.dataset_builder.build import build_dataset as build
+    from emovoca_cli.dataset_builder.release_writer import write_release
     from emovoca_cli.desd.mix import Mixer
 
     levels = dict(zip((1, 2, 3), numbers(mu_e, "--mu-e", 3), strict=True))
     talk, expression = open_data(require_data(data, reporter))
     mixer = Mixer.load(model)
     with reporter.progress(f"EmoVOCA {version}") as update:
-        report = build(
-            talk, expression, mixer, folder, version,
-            intensities=levels, mu_t=mu_t, store=store, seal=seal, shard=_shard(shard), overwrite=overwrite, progress=update,
-        )  # fmt: skip
+        how: dict[str, Any] = {
+            "intensities": levels, "mu_t": mu_t, "seal": seal, "shard": _shard(shard), "overwrite": overwrite, "progress": update,
+        }  # fmt: skip
+        if layout == "release":
+            report = write_release(talk, expression, mixer, folder, version, **how)
+        else:
+            report = build(talk, expression, mixer, folder, version, store=store, **how)
     state = "complete" if report.whole else "waiting for the other shards"
     reporter.say(f"{report.sequences} sequences in {folder} ({report.clips_done} clips built, {report.clips_kept} kept): {state}")
     reporter.result(
@@ -79,10 +89,11 @@ def build_dataset(
     )
 
 
-def _verify(folder: Path, reporter: Reporter) -> None:
+def _verify(folder: Path, layout: str, reporter: Reporter) -> None:
+    from emovoca_cli.dataset_builder.release_writer import verify_release
     from emovoca_cli.dataset_builder.verify import verify_dataset
 
-    report = verify_dataset(folder)
+    report = verify_release(folder) if layout == "release" else verify_dataset(folder)
     for problem in report.problems:
         reporter.say(f"  {problem}")
     reporter.result(

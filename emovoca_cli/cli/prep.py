@@ -12,14 +12,37 @@ from emovoca_cli.cli.options import DATA_DIR, Json, Overwrite, Quiet
 if TYPE_CHECKING:
     from emovoca_cli.cli.console import Reporter
 
-SOURCES = ("demo",)
+SOURCES = ("demo", "vocaset", "florence4d", "release")
 
 
 def prep(
-    source: Annotated[str, typer.Argument(help="What to read: demo, the built-in corpus.")] = "demo",
-    out: Annotated[Optional[Path], typer.Option("--out", help="Data folder to write (default: emovoca-data).")] = None,
+    source: Annotated[
+        str,
+        typer.Argument(help="demo (the built-in corpus), vocaset, florence4d, or release (the authors' EmoVOCA folders)."),
+    ] = "demo",
+    input_: Annotated[Optional[Path], typer.Option("--input", help="Folder that the data lies in; see docs/data.md.")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", help="Data folder to write (default: emovoca-data; flame-data for real data).")
+    ] = None,
+    fps: Annotated[
+        Optional[float], typer.Option("--fps", help="Frames a second to keep, such as 30 of VOCASET's 60 (default: all).")
+    ] = None,
+    template: Annotated[
+        Optional[Path], typer.Option("--template", help="Mesh of the data's topology, where the data has none or is not FLAME's.")
+    ] = None,
+    flame: Annotated[
+        Optional[Path], typer.Option("--flame", help="Folder with FLAME's own landmark embeddings and FLAME_masks.pkl.")
+    ] = None,
+    labels: Annotated[
+        Optional[Path], typer.Option("--labels", help="florence4d: file that gives more expression folders a label.")
+    ] = None,
+    neutral: Annotated[
+        str, typer.Option("--neutral", help="florence4d: face at rest from a file, the first frames, or the median of all meshes.")
+    ] = "auto",
+    check: Annotated[bool, typer.Option("--check", help="Only look at the data and say what is wrong; write nothing.")] = False,
     speech: Annotated[
-        Optional[Path], typer.Option("--speech", help="Folder of more speech made by `python -m emovoca_cli.demo.synthesize`.")
+        Optional[Path],
+        typer.Option("--speech", help="demo: folder of speech made by `python -m emovoca_cli.demo.synthesize`."),
     ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
@@ -29,7 +52,10 @@ def prep(
 
     Examples:\n
       emovoca prep\n
-      emovoca prep --out my-data --speech my-speech
+      emovoca prep --out my-data --speech my-speech\n
+      emovoca prep vocaset --input VOCASET --fps 30\n
+      emovoca prep florence4d --input Florence4D\n
+      emovoca prep release --input EmoVOCA --fps 30
     """
     from emovoca_cli.cli.console import Reporter
     from emovoca_cli.errors import UsageError
@@ -37,6 +63,17 @@ def prep(
     reporter = Reporter(json_output=json, quiet=quiet)
     if source not in SOURCES:
         raise UsageError(f"unknown source '{source}'; there is: {', '.join(SOURCES)}")
+    if source != "demo":
+        from emovoca_cli.cli.prep_real import Request, prepare_real
+
+        if input_ is None:
+            raise UsageError(f"prep {source} needs --input, the folder that the data lies in; docs/data.md says how it must lie")
+        request = Request(source, input_, out, fps, template, flame, labels, neutral, check=check, overwrite=overwrite)
+        if prepare_real(request, reporter):
+            raise typer.Exit(1)
+        return
+    if input_ is not None:
+        raise UsageError("--input belongs to a source: emovoca prep vocaset|florence4d|release --input DIR")
     if out is None:
         reporter.default("--out", DATA_DIR)
     summary = write_demo(out or DATA_DIR, speech, reporter, overwrite=overwrite)

@@ -104,6 +104,15 @@ class BuildFolder:
         """The row of a file that is there already, whole, or None."""
         return self._rows.get(path)
 
+    def forget(self, *paths: str) -> None:
+        """Take files for missing, so that they are written anew."""
+        for path in paths:
+            self._rows.pop(path, None)
+
+    def paths(self) -> tuple[str, ...]:
+        """The files that are there already, whole."""
+        return tuple(self._rows)
+
     def save(self, path: str, array: NDArray[Any]) -> FileRow:
         """Write an array as .npy and note it."""
         with atomic_write(self.root / path) as temporary, temporary.open("wb") as stream:

@@ -96,6 +96,22 @@ class StoreWriter:
         """Whether a stopped run wrote this clip already; then `keep_clip` it instead of making it again."""
         return self._folder.kept(f"clips/{clip_id}.npy") is not None
 
+    def forget_clip(self, clip_id: str) -> None:
+        """Have a clip written anew even when a stopped run wrote it: its source has changed."""
+        self._folder.forget(f"clips/{clip_id}.npy")
+
+    def forget_neutral(self, subject: str) -> None:
+        """The same for a subject's face at rest."""
+        self._folder.forget(f"neutral/{subject}.npy")
+
+    def forget_speech(self, utterance: str) -> None:
+        """The same for a recording, of whatever format."""
+        self._folder.forget(*(path for path in self._folder.paths() if path.rpartition(".")[0] == f"speech/{utterance}"))
+
+    def clip_frames(self) -> dict[str, int]:
+        """Number of frames of every clip entered so far."""
+        return {name: int(row[2]) for name, row in self._clips.items()}
+
     def keep_clip(self, clip_id: str, subject: str, *, label: str | None = None, sentence: str | None = None) -> None:
         """Enter a clip that is there already."""
         frames = len(np.load(self._folder.root / f"clips/{clip_id}.npy", mmap_mode="r", allow_pickle=False))

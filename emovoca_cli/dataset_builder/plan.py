@@ -9,6 +9,7 @@ from functools import cached_property
 from emovoca_cli.constants import EMOTIONS_V1, EMOTIONS_V2, INTENSITIES, NEUTRAL_MU
 from emovoca_cli.data.splits import check_agreement, check_splits
 from emovoca_cli.data.store import ClipRow, Store
+from emovoca_cli.data.subjects import FLORENCE_OF
 from emovoca_cli.errors import DataError, TopologyError, UsageError
 
 VERSIONS: Mapping[str, tuple[str, ...]] = {"v1": EMOTIONS_V1, "v2": EMOTIONS_V2}
@@ -68,9 +69,9 @@ def make_plan(
 ) -> Plan:
     """Plan EmoVOCAv1 or v2 over a talk and an expression store.
 
-    A talking subject wears the expressions of the identity of the same name; one without gets, in turn, an identity of its own
-    split that no talking subject has. Raises UsageError for an unknown version, TopologyError and DataError for stores that do
-    not fit.
+    A talking subject wears the expressions of the identity of the same name; a speaker of VOCASET those of the Florence 4D identity
+    that the release gives it; one without gets, in turn, an identity of its own split that nobody else has. Raises UsageError for
+    an unknown version, TopologyError and DataError for stores that do not fit.
     """
     if version not in VERSIONS:
         raise UsageError(f"unknown dataset version {version!r}; choose {' or '.join(VERSIONS)}")
@@ -89,13 +90,15 @@ def make_plan(
     speakers = {row.subject for row in talk.clips}
     for split, members in talk.splits.items():
         identities = expression.splits[split]
-        spare = sorted(set(identities) - speakers) or sorted(identities)
-        lonely = [subject for subject in sorted(members) if subject not in identities]
+        own = {subject: subject if subject in identities else FLORENCE_OF.get(subject, subject) for subject in members}
+        taken = speakers | set(own.values())
+        spare = sorted(set(identities) - taken) or sorted(set(identities) - speakers) or sorted(identities)
+        lonely = [subject for subject in sorted(members) if own[subject] not in identities]
         if lonely and not spare:
             raise DataError(
                 f"talking subject {lonely[0]} ({split}) has no expressions: {expression.root} has no identity in split {split}"
             )
-        partners |= {subject: subject for subject in members if subject in identities}
+        partners |= {subject: identity for subject, identity in own.items() if identity in identities}
         partners |= {subject: spare[index % len(spare)] for index, subject in enumerate(lonely)}
     have = {(row.subject, row.label) for row in expression.clips}
     for subject in sorted(set(partners.values())):

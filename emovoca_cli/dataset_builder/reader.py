@@ -27,6 +27,7 @@ class EmoDataset:
     """An opened dataset; a `SequenceSource`.
 
     Opening reads the manifests of the dataset and of the talk store it speaks with; the mixer is loaded at the first decoding.
+    One made from the authors' folders (`prep release`) carries its speech itself: it has no talk store and no neutral entries.
     """
 
     def __init__(self, root: Path, *, talk: Path | None = None, load_mixer: Callable[[Path], MixerLike] | None = None) -> None:
@@ -48,8 +49,10 @@ class EmoDataset:
             self._partners: dict[str, str] = manifest["partners"]
             self._codes = {(row[0], row[1]): index for index, row in enumerate(manifest["codes"])}
             self._clips: list[tuple[str, str, int]] = [(row[0], row[1], int(row[2])) for row in manifest["clips"]]
-            self._talk_hash: str = manifest["sources"]["talk"]["hash"]
-            self._places: dict[str, str] = manifest["places"]["talk"]
+            self._speech: dict[str, str] | None = manifest.get("speech")
+            self._present = frozenset(manifest["present"]) if "present" in manifest else None
+            self._talk_hash: str = manifest["sources"]["talk"]["hash"] if self._speech is None else ""
+            self._places: dict[str, str] = manifest["places"]["talk"] if self._speech is None else {}
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise DataError(f"{root}/manifest.json misses or garbles {error}; {_HINT}") from error
         self._talk_path = talk
@@ -67,6 +70,10 @@ class EmoDataset:
     @cached_property
     def talk(self) -> Store:
         """The talk store it was made from: its speech, phones and neutral talk. Raises DataError when it is gone or has changed."""
+        if self._speech is not None:
+            raise DataError(
+                f"{self.root} was read from the authors' release, which has no neutral motion; it carries its own speech"
+            )
         candidates = (
             [self._talk_path] if self._talk_path else [self.root / self._places["relative"], Path(self._places["absolute"])]
         )
@@ -90,16 +97,20 @@ class EmoDataset:
 
     @cached_property
     def entries(self) -> Sequence[SequenceEntry]:
-        """For every talking clip its neutral entry (the recorded motion itself), then its mixtures."""
+        """For every talking clip its neutral entry (the recorded motion itself) where there is one, then its mixtures."""
         made: list[SequenceEntry] = []
         for clip_id, subject, frames in self._clips:
-            shared = (frames, self.talk.audio_path(clip_id), self.talk.phones(clip_id), clip_id)
             split = split_of(self.splits, subject)
-            made.append(SequenceEntry(clip_id, subject, split, None, 0.0, *shared))
+            if self._speech is None:
+                shared = (frames, self.talk.audio_path(clip_id), self.talk.phones(clip_id), clip_id)
+                made.append(SequenceEntry(clip_id, subject, split, None, 0.0, *shared))
+            else:
+                shared = (frames, self.root / self._speech[clip_id], (), clip_id)
             for emotion in self.emotions:
                 made.extend(
                     SequenceEntry(f"{clip_id}_{emotion}_{level}", subject, split, emotion, float(level), *shared)
                     for level in self.mu_e
+                    if self._present is None or f"{clip_id}_{emotion}_{level}" in self._present
                 )
         return tuple(made)
 

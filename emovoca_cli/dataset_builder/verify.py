@@ -31,6 +31,11 @@ def verify_dataset(root: Path, *, talk: Path | None = None) -> VerifyReport:
     per_clip = len(dataset.emotions) * len(dataset.mu_e)
     counts = dataset.manifest.get("counts", {})
     clips = dataset.manifest["clips"]
+    present = dataset.manifest.get("present")
+    if present is not None:
+        wanted = [f"sequences/{name}.npy" for name in present] + list(dataset.manifest["speech"].values())
+        problems.extend(f"{path}: not listed in manifest.json" for path in wanted if path not in rows)
+        return VerifyReport(len(rows), sum(row.bytes for row in rows.values()), len(dataset), tuple(problems))
     if counts.get("sequences") != len(clips) * per_clip:
         problems.append(f"manifest.json: counts {counts.get('sequences')} sequences, its plan has {len(clips)} x {per_clip}")
     for clip_id, _, _ in clips:
