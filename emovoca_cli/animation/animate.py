@@ -13,7 +13,7 @@ from emovoca_cli.animation.track import constant_track
 from emovoca_cli.audio.io import frame_count, load_speech
 from emovoca_cli.errors import UsageError
 from emovoca_cli.files import hash_file
-from emovoca_cli.generators.predict import Generator
+from emovoca_cli.generators.load import SpeechGenerator
 from emovoca_cli.generators.tracks import retime
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Clip, Float
@@ -23,7 +23,7 @@ FPS_RANGE = (1.0, 240.0)
 
 def animate(
     speech: Path,
-    generator: Generator,
+    generator: SpeechGenerator,
     *,
     emotion: str = "neutral",
     intensity: float = 2.0,
@@ -43,15 +43,16 @@ def animate(
     constant_track(emotion, intensity, names=generator.emotions, frames=1)
     samples = load_speech(speech)
     track = constant_track(emotion, intensity, names=generator.emotions, frames=generator.frames(samples))
-    landmarks = generator.landmarks(samples, *track.conditions())
+    motion = generator.motion(samples, *track.conditions())
     feeling, strength = track.emotion, track.intensity
     if rate != generator.fps:
         frames = frame_count(len(samples), rate)
         times = np.arange(frames) * (generator.fps / rate)
-        landmarks, feeling, strength = retime(landmarks, times), retime(feeling, times), retime(strength, times)
+        motion, feeling, strength = retime(motion, times), retime(feeling, times), retime(strength, times)
     template = generator.template
     rest = template.vertices if face is None else face
-    vertices = generator.vertices(landmarks) + rest
+    vertices = generator.vertices(motion)
+    vertices += rest  # in place: the largest array there is
     said = {
         "emovoca": __version__,
         "speech": {"path": str(speech), "sha256": hash_file(speech)},

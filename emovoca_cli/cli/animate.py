@@ -33,7 +33,7 @@ def animate(
         Optional[str], typer.Option("--template", help="The face: a built-in identity or a mesh file of the model's topology.")
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", help="Generator: the built-in one (s2l) or a folder with s2l/ and s2d/ inside.")
+        str, typer.Option("--model", help="Generator: the built-in one (s2l), a folder with s2l/ and s2d/, or one of faceformer.")
     ] = "s2l",
     fps: Annotated[Optional[float], typer.Option("--fps", help="Frames a second (default: the model's, 30).")] = None,
     size: Annotated[int, typer.Option("--size", help="Width and height of the video in pixels.")] = 512,
@@ -65,12 +65,12 @@ def animate(
 
     from emovoca_cli.animation.animate import animate as make_clip
     from emovoca_cli.cli.faces import face_at_rest
-    from emovoca_cli.generators.predict import Generator
+    from emovoca_cli.generators.load import load_generator
     from emovoca_cli.runtime.device import pick_device
     from emovoca_cli.runtime.seeding import seed_everything
 
     seed_everything(seed)
-    generator = Generator.load(*_folders(model), device=pick_device(device))
+    generator = load_generator(model, device=pick_device(device))
     name, face = face_at_rest(template, generator.template)
     if template is None:
         reporter.default("--template", name)
@@ -95,8 +95,3 @@ def animate(
 
         summary |= draw(clip, render, reporter, speech=speech, size=size, backend=backend, overwrite=overwrite)
     reporter.result(summary)
-
-
-def _folders(model: str) -> tuple[str, str]:
-    """The two networks behind a name: the built-in pair, or a folder that holds both."""
-    return ("s2l", "s2d") if model == "s2l" else (model, "s2d")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,9 @@ from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Float
 
 Half = NDArray[np.float16]
+
+Preparing = Callable[[str, int, int], None]
+"""Called with (what, done, in all) while data are read and decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,18 @@ def choose_entries(entries: Sequence[SequenceEntry], *, per_clip: int, seed: int
     return chosen
 
 
+def split_entries(everything: Sequence[SequenceEntry], split: str, *, per_clip: int, held: int, seed: int) -> list[SequenceEntry]:
+    """What a training takes of a split: of "train" all neutral entries and `per_clip` emotional ones of each talking clip; of the
+    held-out splits about `held` sequences: neutral ones, spread over the split, and one emotional version of each."""
+    entries = [entry for entry in everything if entry.split == split]
+    if split == "train":
+        return choose_entries(entries, per_clip=per_clip, seed=seed)
+    half = max(1, held // 2)
+    talks = [entry.talk for entry in entries if entry.emotion is None] or list(dict.fromkeys(entry.talk for entry in entries))
+    kept = {talks[index] for index in np.unique(np.linspace(0, len(talks) - 1, half).astype(int))} if talks else set()
+    return choose_entries([entry for entry in entries if entry.talk in kept], per_clip=1, seed=seed)
+
+
 class LandmarkBank:
     """Landmark displacements of chosen sequences (T,68,3), kept in millimetres as half floats, and the subjects' rest (68,3)."""
 
@@ -155,6 +170,21 @@ def load_bank(
         if entry.talk not in bank.recordings:
             bank.add(entry.talk, load_speech(entry.audio), copies=copies, seed=seed)
             tick()
+
+
+def listen(
+    chosen: Mapping[str, Sequence[SequenceEntry]], bank: SpeechBank, *, copies: int, seed: int, preparing: Preparing | None = None
+) -> SpeechBank:
+    """Fill a bank with the speech of the chosen entries of each split; only "train" gets `copies` changed versions."""
+    total = len({entry.talk for entries in chosen.values() for entry in entries})
+
+    def tick() -> None:
+        if preparing is not None:
+            preparing("speech", len(bank.recordings), total)
+
+    for split, entries in chosen.items():
+        load_bank(entries, bank, copies=copies if split == "train" else 0, seed=seed, tick=tick)
+    return bank
 
 
 def training_batch(

@@ -161,6 +161,10 @@ class Generator:
         features = self._encoder.encode(speech, self.fps, self.frames(speech))
         return self.s2l.predict(features, emotion, intensity)
 
+    def motion(self, speech: Float, emotion: Float, intensity: Float) -> Float:
+        """The same under the name that all generators share: what it thinks in, to be interpolated over time and unfolded."""
+        return self.landmarks(speech, emotion, intensity)
+
     def vertices(self, landmarks: Float) -> Float:
         """Vertex displacements (T,V,3) in metres from landmark displacements (T,68,3)."""
         return self.s2d.predict(landmarks)

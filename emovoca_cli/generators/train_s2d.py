@@ -18,9 +18,10 @@ from emovoca_cli.constants import MM
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.data.template import save_template
 from emovoca_cli.errors import DataError
+from emovoca_cli.generators.bank import Preparing
 from emovoca_cli.generators.predict import S2D_KIND, S2DModel
 from emovoca_cli.generators.s2d import S2D
-from emovoca_cli.generators.train_s2l import Preparing, fingerprint
+from emovoca_cli.generators.train_s2l import fingerprint
 from emovoca_cli.mesh.cache import cached_hierarchy
 from emovoca_cli.mesh.landmarks import landmark_operator
 from emovoca_cli.mesh.weights import vertex_weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,15 @@ from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.data.template import save_template
 from emovoca_cli.errors import DataError
 from emovoca_cli.files import atomic_write, hash_bytes
-from emovoca_cli.generators.bank import LandmarkBank, SpeechBank, choose_entries, load_bank, training_batch, whole_sequence
+from emovoca_cli.generators.bank import (
+    LandmarkBank,
+    Preparing,
+    SpeechBank,
+    listen,
+    split_entries,
+    training_batch,
+    whole_sequence,
+)
 from emovoca_cli.generators.losses import landmark_loss
 from emovoca_cli.generators.predict import S2L_KIND, S2LModel
 from emovoca_cli.generators.s2l import ES2L
@@ -31,9 +39,6 @@ from emovoca_cli.runtime.loop import TRAINING, LoopReport, LoopSettings, Progres
 from emovoca_cli.runtime.seeding import seed_everything
 
 LANDMARK_CACHE = "landmarks.npz"
-
-Preparing = Callable[[str, int, int], None]
-"""Called with (what, done, in all) while data are read and decoded."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +68,19 @@ def train_s2l(
     Raises DataError for a dataset without training sequences, UsageError, OutputError.
     """
     device = device or torch.device("cpu")
-    chosen = {split: _of_split(source, split, config) for split in ("train", "val", "test")}
+    chosen = {
+        split: split_entries(
+            source.entries, split, per_clip=config.conditions_per_clip, held=config.validation_sequences, seed=config.seed
+        )
+        for split in ("train", "val", "test")
+    }
     if not chosen["train"]:
         raise DataError("the dataset has no training sequences; check its splits or build it again")
     encoder = speech_encoder(config.encoder)
     everything = [entry for entries in chosen.values() for entry in entries]
     mark = {"settings": _training_settings(config), "data": fingerprint(source, everything)}
     landmarks = _decode(source, everything, out / TRAINING / LANDMARK_CACHE, str(mark["data"]), preparing)
-    speech = _listen(chosen, SpeechBank(encoder, source.fps), config, preparing)
+    speech = listen(chosen, SpeechBank(encoder, source.fps), copies=config.copies, seed=config.seed, preparing=preparing)
 
     seed_everything(config.seed)
     model = ES2L(config, speech_channels=encoder.dim, emotions=len(source.emotions)).to(device)
@@ -139,17 +149,6 @@ def _training_settings(config: S2LConfig) -> dict[str, Any]:
     return {key: value for key, value in plain_values(config).items() if key not in ("storage", "log_every")}
 
 
-def _of_split(source: SequenceSource, split: str, config: S2LConfig) -> list[SequenceEntry]:
-    entries = [entry for entry in source.entries if entry.split == split]
-    if split == "train":
-        return choose_entries(entries, per_clip=config.conditions_per_clip, seed=config.seed)
-    # held-out sequences: some neutral ones, spread over the split, and one emotional version of each
-    half = max(1, config.validation_sequences // 2)
-    talks = [entry.talk for entry in entries if entry.emotion is None] or list(dict.fromkeys(entry.talk for entry in entries))
-    kept = {talks[index] for index in np.unique(np.linspace(0, len(talks) - 1, half).astype(int))} if talks else set()
-    return choose_entries([entry for entry in entries if entry.talk in kept], per_clip=1, seed=config.seed)
-
-
 def _decode(
     source: SequenceSource, entries: Sequence[SequenceEntry], cache: Path, key: str, preparing: Preparing | None
 ) -> LandmarkBank:
@@ -168,18 +167,4 @@ def _decode(
             preparing("landmarks", number, len(entries))
     with atomic_write(cache) as temporary, temporary.open("wb") as stream:
         np.savez(stream, key=np.array(key), **bank.tracks)  # type: ignore[arg-type]
-    return bank
-
-
-def _listen(
-    chosen: Mapping[str, Sequence[SequenceEntry]], bank: SpeechBank, config: S2LConfig, preparing: Preparing | None
-) -> SpeechBank:
-    total = len({entry.talk for entries in chosen.values() for entry in entries})
-
-    def tick() -> None:
-        if preparing is not None:
-            preparing("speech", len(bank.recordings), total)
-
-    for split, entries in chosen.items():
-        load_bank(entries, bank, copies=config.copies if split == "train" else 0, seed=config.seed, tick=tick)
     return bank

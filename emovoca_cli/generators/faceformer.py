@@ -1,0 +1,198 @@
+"""E-FaceFormer: speech and emotion in, the motion of every vertex out, frame after frame (paper section 4.2).
+
+The decoder of FaceFormer (Fan et al. 2022): one post-norm transformer layer that attends to its own past under a bias that grows by
+one step a period, hears the speech of its own frame alone (the alignment mask), and is fed its last output.
+
+Notation of shapes: B batch, T frames, D width, H heads, N = 3V outputs, K labels, S styles, C speech channels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from emovoca_cli.config.faceformer import FaceFormerConfig
+from emovoca_cli.constants import INTENSITIES
+
+POSITION_BASE = 10_000.0
+
+
+def slopes(heads: int) -> Tensor:
+    """How fast each head forgets (H,): ALiBi's geometric series 2^(-8/H), 2^(-16/H) ... for a power of two of heads."""
+    return torch.tensor([2.0 ** (-8.0 * (head + 1) / heads) for head in range(heads)])
+
+
+def periodic_positions(period: int, width: int) -> Tensor:
+    """Sinusoidal encoding of a place in the period (period,D); frame t takes row t mod period."""
+    place = torch.arange(period, dtype=torch.float32)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2).float() * (-math.log(POSITION_BASE) / width))
+    table = torch.zeros(period, width)
+    table[:, 0::2], table[:, 1::2] = torch.sin(place * rate), torch.cos(place * rate)
+    return table
+
+
+class FaceFormer(nn.Module):
+    """Autoregressive transformer decoder from speech features and two one-hots to displacements of N coordinates.
+
+    How the paper's concatenation is read: "concatenating the two embeddings L, I" is done where its E-S2L does it, on the speech
+    features. Each frame of the decoder's memory is its mapped speech (D), its emotion's (64) and its intensity's embedding (64)
+    side by side; the cross-attention's values are projected from these D + 128 channels. The decoder keeps FaceFormer's width.
+    The embeddings have no bias, so zero one-hots add nothing: neutral speech. With no labels (emotions = 0) there are none of them,
+    and the network is FaceFormer, weight by weight, except for two projections that cannot matter: under the alignment mask a frame
+    attends to one row of memory, a softmax over one key is 1, so the cross-attention has no queries and keys here.
+
+    The input of frame 0 is the style; of frame t the mapped output of t-1 plus the style. The template enters nowhere: outputs are
+    displacements. Since motion_in(motion_out(h)) is one affine map of D channels, the loop never leaves the decoder's latent
+    space: keys and values are kept, outputs are unfolded afterwards, and no table has a length that could run out.
+    """
+
+    position: Tensor
+    slope: Tensor
+
+    def __init__(self, config: FaceFormerConfig, *, speech_channels: int, emotions: int, styles: int, outputs: int) -> None:
+        super().__init__()
+        width = config.width
+        self.heads, self.period, self.embedding, self.rate = config.heads, config.period, config.embedding, config.dropout
+        self.emotions, self.outputs = emotions, outputs
+        self.register_buffer("position", periodic_positions(config.period, width), persistent=False)
+        self.register_buffer("slope", slopes(config.heads), persistent=False)
+        self.speech = nn.Linear(speech_channels, width)
+        if emotions:
+            self.emotion = nn.Linear(emotions, config.embedding, bias=False)
+            self.intensity = nn.Linear(len(INTENSITIES), config.embedding, bias=False)
+        self.style = nn.Linear(styles, width, bias=False)
+        self.motion_in = nn.Linear(outputs, width)
+        self.motion_out = nn.Linear(width, outputs)
+        nn.init.zeros_(self.motion_out.weight)
+        nn.init.zeros_(self.motion_out.bias)
+        self.past = nn.Linear(width, 3 * width)  # queries, keys and values of the self-attention
+        self.past_out = nn.Linear(width, width)
+        self.hear = nn.Linear(width + (2 * config.embedding if emotions else 0), width)
+        self.hear_out = nn.Linear(width, width)
+        self.widen, self.narrow = nn.Linear(width, config.feed_forward), nn.Linear(config.feed_forward, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+
+    def heard(self, speech: Tensor, emotion: Tensor, intensity: Tensor) -> Tensor:
+        """What the cross-attention adds to each frame (B,T,D): its own speech (B,T,C), emotion (B,T,K) and intensity (B,T,3)."""
+        memory = self.speech(speech)
+        if self.emotions:
+            memory = torch.cat([memory, self.emotion(emotion), self.intensity(intensity)], dim=2)  # (B,T,D+128)
+        added: Tensor = self.hear_out(self.hear(memory))
+        return added
+
+    def forward(
+        self,
+        speech: Tensor,
+        emotion: Tensor,
+        intensity: Tensor,
+        style: Tensor,
+        *,
+        truth: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> Tensor:
+        """Displacements (B,T,N), with a gradient; style (B,S) one-hot or a mixture.
+
+        Autoregressive as published; with truth (B,T,N), each frame is fed the truth's last one instead (teacher forcing), all
+        frames at once. lengths (B,): frames that are real in each row; what stands behind them changes nothing and comes out zero.
+        """
+        heard, first = self.heard(speech, emotion, intensity), self.style(style)
+        latents = self._loop(heard, first) if truth is None else self._forced(heard, first, truth)
+        motion: Tensor = self.motion_out(latents)
+        if lengths is not None:
+            mask = torch.arange(speech.shape[1])[None] < lengths[:, None].cpu()  # (B,T)
+            motion = motion * mask[..., None].to(motion)
+        return motion
+
+    def _forced(self, heard: Tensor, style: Tensor, truth: Tensor) -> Tensor:
+        count, frames, _ = heard.shape
+        given = self.motion_in(truth[:, :-1]) + style[:, None]
+        place = torch.arange(frames, device=heard.device)
+        x = torch.cat([style[:, None], given], dim=1) + self.position[place % self.period]
+        x = self._drop(x)
+        queries, keys, values = self.past(x).view(count, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # each (B,H,T,D/H)
+        steps = place[:, None] - place[None]  # how far back key j lies from query i
+        bias = -self.slope[:, None, None] * torch.div(steps, self.period, rounding_mode="floor")  # (H,T,T)
+        bias = bias.masked_fill(steps < 0, float("-inf"))
+        mixed = functional.scaled_dot_product_attention(queries, keys, values, bias, self._attention_drop)
+        return self._rest(x, mixed.transpose(1, 2).reshape(count, frames, -1), heard)
+
+    def _loop(self, heard: Tensor, style: Tensor) -> Tensor:
+        # As `latents`, for training: nothing is written in place, so that gradients flow through what was fed back.
+        frames = heard.shape[1]
+        matrix, offset = self.motion_in.weight @ self.motion_out.weight, self.motion_in(self.motion_out.bias)
+        ramp = self._ramp(frames)
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        latents: list[Tensor] = []
+        for frame in range(frames):
+            x = functional.linear(latents[-1], matrix, offset) + style if latents else style
+            x = self._drop(x + self.position[frame % self.period])
+            query, key, value = self.past(x).view(len(x), 3, self.heads, 1, -1).unbind(1)  # each (B,H,1,D/H)
+            keys.append(key)
+            values.append(value)
+            bias = ramp[:, None, frames - 1 - frame :]
+            mixed = functional.scaled_dot_product_attention(
+                query, torch.cat(keys, dim=2), torch.cat(values, dim=2), bias, self._attention_drop
+            )
+            latents.append(self._rest(x, mixed.reshape(len(x), -1), heard[:, frame]))
+        return torch.stack(latents, dim=1)
+
+    @torch.no_grad()
+    def latents(self, heard: Tensor, style: Tensor) -> Tensor:
+        """The decoder's states (B,T,D) of `heard` (B,T,D) and style (B,S), no gradient: one pass a frame, keys and values kept.
+
+        Exactly the published loop: `unfold` of the states is its output. Memory grows by 3 D floats a frame.
+        """
+        count, frames, width = heard.shape
+        first = self.style(style)
+        incoming, outgoing = self.motion_in, self.motion_out
+        # summed over N once, in double precision, so that the loop drifts no more than one that unfolds every frame
+        matrix = (incoming.weight.double() @ outgoing.weight.double()).float()
+        offset = (incoming.weight.double() @ outgoing.bias.double() + incoming.bias.double()).float()
+        fixed = offset + first[:, None] + self.position  # (B,period,D): all of a frame's input but what comes from the last one
+        # One row a clip and head; keys stand upright, so that one query against all of them reads memory in order.
+        rows, depth = count * self.heads, width // self.heads
+        keys, values = heard.new_empty(rows, depth, frames), heard.new_empty(rows, frames, depth)
+        ramp = self._ramp(frames).repeat(count, 1)[:, None]  # (BH,1,T)
+        states = heard.new_empty(count, frames, width)
+        for frame in range(frames):
+            if frame:
+                x = functional.linear(states[:, frame - 1], matrix) + fixed[:, frame % self.period]
+            else:
+                x = first + self.position[0]
+            parts = self.past(x).view(count, 3, self.heads, depth)
+            keys[:, :, frame], values[:, frame] = parts[:, 1].reshape(rows, depth), parts[:, 2].reshape(rows, depth)
+            query = parts[:, 0].reshape(rows, 1, depth)
+            scores = torch.baddbmm(ramp[..., frames - 1 - frame :], query, keys[..., : frame + 1], alpha=depth**-0.5)
+            mixed = torch.bmm(torch.softmax(scores, dim=2), values[:, : frame + 1]).view(count, width)
+            states[:, frame] = self._rest(x, mixed, heard[:, frame])
+        return states
+
+    @torch.no_grad()
+    def unfold(self, latents: Tensor) -> Tensor:
+        """Displacements (...,N) of states (...,D)."""
+        motion: Tensor = self.motion_out(latents)
+        return motion
+
+    def _ramp(self, frames: int) -> Tensor:
+        """Bias (H,T) of the keys of the last frame, oldest first; the last t+1 of them are those of frame t."""
+        back = torch.arange(frames - 1, -1, -1, device=self.slope.device)
+        return -self.slope[:, None] * torch.div(back, self.period, rounding_mode="floor")
+
+    def _rest(self, x: Tensor, mixed: Tensor, heard: Tensor) -> Tensor:
+        """The layer after the mixing of its past: x, mixed and heard (...,D) to its output (...,D)."""
+        x = self.norms[0](x + self._drop(self.past_out(mixed)))
+        x = self.norms[1](x + self._drop(heard))
+        forward = self.narrow(self._drop(functional.relu(self.widen(x))))
+        after: Tensor = self.norms[2](x + self._drop(forward))
+        return after
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.rate, self.training)
+
+    @property
+    def _attention_drop(self) -> float:
+        return self.rate if self.training else 0.0

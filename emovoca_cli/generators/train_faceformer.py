@@ -1,0 +1,182 @@
+"""Training E-FaceFormer on a dataset of emotional talking heads, or FaceFormer on neutral ones (paper section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emovoca_cli import __version__
+from emovoca_cli.audio.features import speech_encoder
+from emovoca_cli.config.faceformer import FaceFormerConfig
+from emovoca_cli.config.load import plain_values
+from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
+from emovoca_cli.data.template import save_template
+from emovoca_cli.errors import DataError
+from emovoca_cli.generators.bank import Preparing, SpeechBank, listen, split_entries
+from emovoca_cli.generators.faceformer import FaceFormer
+from emovoca_cli.generators.motion_bank import MOTION_CACHE, MotionBank, landmarks_of, load_motion, motion_batch, whole_motion
+from emovoca_cli.generators.predict_faceformer import FACEFORMER_KIND, FaceFormerModel
+from emovoca_cli.generators.scores import SequenceScore, by_emotion, means, score_sequence, to_tensor
+from emovoca_cli.generators.tracks import retime
+from emovoca_cli.generators.train_s2l import fingerprint
+from emovoca_cli.runtime.checkpoint import TEMPLATE, save_checkpoint
+from emovoca_cli.runtime.loop import TRAINING, LoopReport, LoopSettings, Progress, train_loop
+from emovoca_cli.runtime.seeding import seed_everything
+from emovoca_cli.types import Float
+
+
+@dataclass(frozen=True)
+class FaceFormerTraining:
+    """What a training gave: the folder, the model with the stored weights, how the loop went, test scores in all and by emotion."""
+
+    out: Path
+    model: FaceFormerModel
+    loop: LoopReport
+    test: Mapping[str, float]
+    test_by_emotion: Mapping[str, Mapping[str, float]]
+
+
+def train_faceformer(
+    config: FaceFormerConfig,
+    source: SequenceSource,
+    out: Path,
+    *,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+    preparing: Preparing | None = None,
+    resume: bool = False,
+) -> FaceFormerTraining:
+    """Train on the `train` identities of a dataset and write the checkpoint folder `out`; score on `test` (else `val`) at the end.
+
+    Autoregressive as published, or teacher-forced (`teacher_forcing`). Unlike the published training, the speech encoder stays as
+    it is. Each training subject is a style; others, and scores, use the mean style. Without labels only neutral sequences are used.
+    Decoded motion is kept in `out`/training until the end. Raises DataError for a dataset without training sequences, UsageError,
+    OutputError.
+    """
+    device = device or torch.device("cpu")
+    entries = [entry for entry in source.entries if config.labels or entry.emotion is None]
+    emotions = source.emotions if config.labels else ()
+    chosen = {
+        split: split_entries(
+            entries, split, per_clip=config.conditions_per_clip, held=config.validation_sequences, seed=config.seed
+        )
+        for split in ("train", "val", "test")
+    }
+    if not chosen["train"]:
+        raise DataError("the dataset has no training sequences of this kind; check its splits or build it again")
+    styles = sorted({entry.subject for entry in chosen["train"]})
+    encoder = speech_encoder(config.encoder)
+    data = fingerprint(source, [entry for split in chosen.values() for entry in split])
+    settings = {key: value for key, value in plain_values(config).items() if key not in ("storage", "log_every")}
+    cache = out / TRAINING / MOTION_CACHE
+    key = f"{data} {config.basis} {config.basis_frames} {config.mouth_weight:g} {config.seed}"
+    motion = load_motion(source, chosen, config, cache, key, preparing)
+    speech = listen(chosen, SpeechBank(encoder, source.fps), copies=config.copies, seed=config.seed, preparing=preparing)
+
+    seed_everything(config.seed)
+    model = FaceFormer(
+        config, speech_channels=encoder.dim, emotions=len(emotions), styles=len(styles), outputs=motion.space.size
+    ).to(device)
+
+    def step(number: int) -> Mapping[str, Tensor]:
+        rng = np.random.default_rng((config.seed, number))
+        batch = motion_batch(chosen["train"], emotions, styles, speech, motion, config=config, rng=rng)
+        given = [to_tensor(values, device) for values in (batch.speech, batch.emotion, batch.intensity, batch.style)]
+        truth, lengths = to_tensor(batch.truth, device), torch.from_numpy(batch.lengths)
+        forced = rng.random() < config.teacher_forcing
+        moved = model(*given, truth=truth if forced else None, lengths=lengths)
+        return motion_loss(moved, truth, lengths, energy=motion.space.energy, velocity_weight=config.velocity_weight)
+
+    def validate() -> Mapping[str, float]:
+        scores = score_motion(model, chosen["val"], emotions, styles, speech, motion, expand=motion.space.expand)
+        return {f"val_{name}": value for name, value in means(scores).items()}
+
+    model.train()
+    loop = train_loop(
+        model,
+        step,
+        settings=LoopSettings(config.steps, config.lr, config.warmup, config.checkpoint_every, config.log_every, clip=config.clip),
+        folder=out,
+        mark={"settings": settings, "data": data},
+        device=device,
+        resume=resume,
+        progress=progress,
+        validate=validate,
+    )
+    save_template(source.template, out / TEMPLATE)
+    save_checkpoint(
+        out,
+        kind=FACEFORMER_KIND,
+        state=motion.space.unfold(model, config).state_dict(),
+        config={
+            "settings": plain_values(config),
+            "speech_channels": encoder.dim,
+            "speech_model": None,
+            "emotions": list(emotions),
+            "styles": styles,
+            "style": None,
+            "fps": source.fps,
+            "topology": source.template.topology_hash,
+        },
+        licence=source.licence,
+        provenance={"emovoca": __version__, "torch": torch.__version__, "data": data, "sequences": len(chosen["train"])},
+        half=config.storage == "float16",
+    )
+    cache.unlink(missing_ok=True)
+    # what others will load, unfolded and rounded, is what is scored
+    trained = FaceFormerModel.load(out, device=device)
+    held = chosen["test"] or chosen["val"]
+    scores = score_motion(trained.network, held, emotions, styles, speech, motion, expand=_vertices)
+    return FaceFormerTraining(out, trained, loop, means(scores), by_emotion(scores))
+
+
+def motion_loss(moved: Tensor, truth: Tensor, lengths: Tensor, *, energy: float, velocity_weight: float) -> dict[str, Tensor]:
+    """Squared L2 of the motion and of its frame-to-frame differences, over the frames that are real, as shares of `energy`.
+
+    moved, truth (B,T,N), lengths (B,). 1 = as bad as a face at rest. "loss" is the weighted sum.
+    """
+    mask = (torch.arange(truth.shape[1])[None] < lengths[:, None]).to(truth)  # (B,T)
+    apart = (moved - truth).square().sum(2) / energy
+    steps = (moved.diff(dim=1) - truth.diff(dim=1)).square().sum(2) / energy
+    position = (apart * mask).sum() / mask.sum()
+    velocity = (steps * mask[:, 1:]).sum() / mask[:, 1:].sum().clamp_min(1)
+    return {"loss": position + velocity_weight * velocity, "position": position, "velocity": velocity}
+
+
+def score_motion(
+    network: FaceFormer,
+    entries: Sequence[SequenceEntry],
+    emotions: Sequence[str],
+    styles: Sequence[str],
+    speech: SpeechBank,
+    motion: MotionBank,
+    *,
+    expand: Callable[[Float], Float],
+) -> list[SequenceScore]:
+    """Score the landmarks of whole sequences, autoregressive and in evaluation mode; the network's mode is put back.
+
+    expand: from what the network gives (T,N) to displacements (T,V,3) in metres.
+    """
+    was, device = network.training, network.position.device
+    network.eval()
+    scores = []
+    for entry in entries:
+        batch = whole_motion(entry, emotions, styles, speech)
+        given = [to_tensor(values, device) for values in (batch.speech, batch.emotion, batch.intensity, batch.style)]
+        with torch.no_grad():
+            outputs: Float = network.unfold(network.latents(network.heard(*given[:3]), given[3]))[0].cpu().numpy()
+        moved = expand(outputs)
+        truth = retime(motion.landmarks[entry.id], np.arange(len(moved), dtype=np.float32))
+        predicted = landmarks_of(motion.source.template, moved)
+        scores.append(score_sequence(predicted, truth, motion.rest(entry), emotion=entry.emotion or "neutral"))
+    network.train(was)
+    return scores
+
+
+def _vertices(outputs: Float) -> Float:
+    return outputs.reshape(len(outputs), -1, 3)
