@@ -46,7 +46,7 @@ def tone(path: Path, seconds: float = 1.0, *, level: float = 0.3, rate: int = 16
 def test_no_such_command_or_option(fails: Fails) -> None:
     assert "anmate" in fails("anmate", "x.wav", code=2)
     assert "--emotoin" in fails("animate", "x.wav", "--emotoin", "happy", code=2)
-    assert "'loud'" in fails("animate", "x.wav", "--intensity", "loud", code=2)
+    assert "'--intensity'" in fails("animate", "x.wav", "--intensity", "loud", code=2)
 
 
 def test_missing_speech(fails: Fails) -> None:
@@ -72,7 +72,7 @@ def test_speech_that_is_none(fails: Fails, tmp_path: Path) -> None:
     tone(tmp_path / "silent.wav", level=0.0)
     tone(tmp_path / "short.wav", 0.02)
     soundfile.write(tmp_path / "nan.wav", np.full(16000, np.nan), 16000, subtype="FLOAT")
-    for name, word in (("empty", "empty"), ("text", "text.wav"), ("silent", "silent"), ("short", "short"), ("nan", "finite")):
+    for name, word in (("empty", "empty"), ("text", "text.wav"), ("silent", "silent"), ("short", "short"), ("nan", "not numbers")):
         assert word in fails("animate", f"{name}.wav", "--out", "clip.npz", code=1), name
 
 
