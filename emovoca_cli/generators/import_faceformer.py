@@ -6,7 +6,6 @@ import dataclasses
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,11 +14,12 @@ from emovoca_cli import __version__
 from emovoca_cli.config.faceformer import FaceFormerConfig
 from emovoca_cli.config.load import plain_values
 from emovoca_cli.data.template import save_template
-from emovoca_cli.errors import CheckpointError, OutputError, TopologyError, UsageError
-from emovoca_cli.files import hash_file, read_json
+from emovoca_cli.errors import CheckpointError, TopologyError, UsageError
+from emovoca_cli.files import hash_file
 from emovoca_cli.generators.faceformer import FaceFormer
-from emovoca_cli.generators.predict_faceformer import FACEFORMER_KIND, SPEECH_FOLDER, FaceFormerModel
-from emovoca_cli.runtime.checkpoint import MODEL, TEMPLATE, save_checkpoint
+from emovoca_cli.generators.own_speech import build_speech, save_speech
+from emovoca_cli.generators.predict_faceformer import FACEFORMER_KIND, FaceFormerModel
+from emovoca_cli.runtime.checkpoint import TEMPLATE, save_checkpoint
 from emovoca_cli.types import MeshTemplate
 
 VOCASET_STYLES = tuple(
@@ -92,7 +92,9 @@ def import_faceformer(
         raise CheckpointError(f"{path} is not whole ({' '.join(str(error).split())}); download it again") from error
     model = FaceFormerModel(network, template=template, encoder="wav2vec2", emotions=(), styles=styles, fps=FPS, style=style)
     model.style_vector()  # refuses an unknown style before anything is written
-    speech_hash = _save_speech(published, out / SPEECH_FOLDER, wav2vec2_config, path)
+    spoken = {name[len(SPEECH) :]: value.numpy() for name, value in published.items() if name.startswith(SPEECH)}
+    listener = build_speech(spoken, {name: value.shape for name, value in spoken.items()}, wav2vec2_config, path)
+    speech_hash = save_speech(listener, out)
     save_template(template, out / TEMPLATE)
     save_checkpoint(
         out,
@@ -168,30 +170,3 @@ def _period(table: Tensor | None) -> int:
         return FaceFormerConfig.period
     again = (table[0, 1:] == table[0, :1]).all(dim=1).nonzero()
     return int(again[0]) + 1 if len(again) else FaceFormerConfig.period
-
-
-def _save_speech(published: Mapping[str, Tensor], folder: Path, config_file: Path | None, path: Path) -> str:
-    """Write the wav2vec 2.0 that was trained along as transformers keeps it; returns its hash."""
-    from transformers import Wav2Vec2Config, Wav2Vec2Model
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    given: Any = {} if config_file is None else read_json(config_file)
-    try:
-        network = Wav2Vec2Model(Wav2Vec2Config(**given))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{config_file} does not describe a wav2vec 2.0 ({str(error).splitlines()[0]})") from error
-    state = {name[len(SPEECH) :]: value for name, value in published.items() if name.startswith(SPEECH)}
-    try:
-        network.load_state_dict(state)  # knows the older names of weight-normalised convolutions
-    except RuntimeError as error:
-        first = " ".join(str(error).split()[:24])
-        raise CheckpointError(
-            f"the speech model in {path} is not of {config_file or 'wav2vec2-base'} ({first} ...); give its --wav2vec2-config"
-        ) from error
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        network.save_pretrained(folder)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    return hash_file(folder / MODEL)

@@ -9,21 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emovoca_cli.audio.features import WAV2VEC2, SpeechEncoder, speech_encoder
+from emovoca_cli.audio.features import SpeechEncoder, speech_encoder
 from emovoca_cli.audio.io import frame_count
 from emovoca_cli.config.faceformer import FaceFormerConfig
 from emovoca_cli.config.load import with_values
 from emovoca_cli.constants import INTENSITIES
 from emovoca_cli.data.template import load_template
 from emovoca_cli.errors import CheckpointError, UsageError
-from emovoca_cli.files import hash_file
 from emovoca_cli.generators.faceformer import FaceFormer
-from emovoca_cli.runtime.checkpoint import CONFIG, MODEL, TEMPLATE, checkpoint_hash, load_checkpoint
+from emovoca_cli.generators.own_speech import own_encoder
+from emovoca_cli.runtime.checkpoint import CONFIG, TEMPLATE, checkpoint_hash, load_checkpoint
 from emovoca_cli.types import Float, MeshTemplate
 
 FACEFORMER_KIND = "faceformer"
-SPEECH_FOLDER = "speech"
-"""Where a model that was trained together with its wav2vec 2.0 keeps it."""
 
 
 class FaceFormerModel:
@@ -74,7 +72,7 @@ class FaceFormerModel:
             model = cls(
                 network,
                 template=template,
-                encoder=settings.encoder if own is None else _own_encoder(stored.path, str(own)),
+                encoder=settings.encoder if own is None else own_encoder(stored.path, str(own)),
                 emotions=config["emotions"],
                 styles=config["styles"],
                 style=style,
@@ -142,10 +140,3 @@ class FaceFormerModel:
                 part = self.network.unfold(rows[start : start + batch_size].to(self.device))
                 moved[start : start + batch_size] = part.cpu().numpy().reshape(len(part), -1, 3)
         return moved
-
-
-def _own_encoder(folder: Path, digest: str) -> str:
-    place = folder / SPEECH_FOLDER
-    if not (place / MODEL).is_file() or hash_file(place / MODEL) != digest:
-        raise CheckpointError(f"{place} misses the model's own wav2vec 2.0, or holds another one; import it again")
-    return f"{WAV2VEC2}:{place.resolve()}"

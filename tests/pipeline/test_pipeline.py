@@ -65,6 +65,7 @@ def test_every_stage_and_the_next(work: Path) -> None:
     dataset = ("--data", "emovoca-data/emovoca-v1", "--preset", "tiny")
     emovoca("train", "s2l", *dataset, "--out", "emovoca-runs/s2l", folder=work)
     emovoca("train", "s2d", *dataset, "--out", "emovoca-runs/s2d", folder=work)
+    emovoca("train", "faceformer", *dataset, "--out", "emovoca-runs/faceformer", folder=work)
 
     speech = next(iter(sorted((work / "speech").glob("*.ogg"))))
     line = ("animate", str(speech), "--model", "emovoca-runs", "--emotion", "happy", "--intensity", "3")
@@ -75,6 +76,8 @@ def test_every_stage_and_the_next(work: Path) -> None:
     assert np.array_equal(first.vertices, second.vertices), "the same seed has to give the same clip"
     assert (work / "a.mp4").stat().st_size > 1000
     assert emovoca("info", "a.npz", folder=work)["emotions"] == ["happy"]
+    line = (*line[:2], "--model", "emovoca-runs/faceformer", *line[4:])
+    assert emovoca(*line, "--out", "c.npz", folder=work)["frames"] == first.frames
 
 
 def test_prep_continues_and_changes_nothing(work: Path) -> None:
