@@ -51,6 +51,7 @@ def get(
             count = kit.get_kit(folder, base=(base or kit.BASE).rstrip("/"), told=bar)
     model = folder / "FaceXModel"
     reporter.say(
-        f"{'fetched' if count else 'had'} {count or len(kit.published())} files: {model}; use it: emovoca prep arkit --input {model}"
+        f"{'wrote' if count else 'had'} {count or len(kit.published())} files in {folder}; use it: "
+        f"emovoca prep arkit --input {model if out else kit.NAME}"
     )
     reporter.result({"face": kit.NAME, "folder": str(model), "fetched": count, "commit": kit.COMMIT, "licence": kit.LICENCE})

@@ -26,6 +26,8 @@ def prep_arkit(
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write the corpus of a rig and `rig.json` beside it; returns what is in them. Raises UsageError, DataError, OutputError."""
+    from emovoca_cli.data.arkit import kit
+    from emovoca_cli.data.arkit.facekit import is_facekit
     from emovoca_cli.demo.arkit_corpus import read_rig, write_arkit_corpus
     from emovoca_cli.demo.corpus import SENTENCES
     from emovoca_cli.demo.speech import builtin_speech, read_speech_folder
@@ -34,6 +36,10 @@ def prep_arkit(
 
     if source is None:
         raise UsageError("prep arkit needs --input: a FaceXModel folder or a .glb (`emovoca face get ict-facekit` fetches one)")
+    if str(source) == kit.NAME and not source.exists():
+        source = kit.kit_folder()
+        if not is_facekit(source):
+            raise UsageError(f"{kit.NAME} is not in the cache ({source}); fetch it with `emovoca face get {kit.NAME}`")
     check_output(out, directory=True)
     if sentences is not None and sentences < 1:
         raise UsageError(f"--sentences {sentences} leaves nothing to say; give 1 or more")

@@ -68,7 +68,7 @@ def _members(archive: Path) -> Iterator[tuple[Iterator[tuple[str, int, bool, Any
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as zipped:
                 rows = ((m.filename, m.file_size, _plain(m), m) for m in zipped.infolist())
-                yield rows, lambda member: zipped.open(member)
+                yield rows, zipped.open
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as tarred:
                 yield ((m.name, m.size, m.isreg(), m) for m in tarred), lambda member: _opened(tarred, member)

@@ -2,8 +2,8 @@
 
 Every vertex of a rigged face has a signature, what the shapes do to it. Seven places have one that no other has (where each eye
 blinks, each corner smiles, the chin drops, each brow rises); they carry the built-in head's landmarks over as a smooth warp. Each
-landmark then goes to the vertex near its place that the shapes move most like the same landmark of the built-in head, and that faces
-the same way.
+landmark then goes to the vertex near its place that the shapes move most like the same landmark of the built-in head, and that
+faces the same way.
 """
 
 from __future__ import annotations

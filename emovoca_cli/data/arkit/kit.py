@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -11,6 +10,7 @@ from pathlib import Path
 from emovoca_cli.data.archive import extract_known
 from emovoca_cli.data.download import NetworkError, Remote, fetch, is_whole
 from emovoca_cli.errors import DataError
+from emovoca_cli.mesh.cache import cache_folder
 
 NAME = "ict-facekit"
 COMMIT = "da5f95a607f5e6b37755b38d3385d7f2853732e5"
@@ -32,18 +32,9 @@ def published() -> dict[str, Remote]:
     return rows
 
 
-def face_cache() -> Path:
-    """Where fetched faces lie: EMOVOCA_FACES, or emovoca/faces in the user's cache."""
-    named = os.environ.get("EMOVOCA_FACES")
-    if named:
-        return Path(named)
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "emovoca" / "faces"
-
-
 def kit_folder() -> Path:
     """Where this version of the kit lies; it holds LICENSE and FaceXModel/."""
-    return face_cache() / f"{NAME}-{COMMIT[:12]}"
+    return cache_folder() / "faces" / f"{NAME}-{COMMIT[:12]}"
 
 
 def missing(folder: Path) -> list[Remote]:
