@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from emovoca_cli import __version__
-from emovoca_cli.cli import animate, build_dataset, doctor, import_weights, info, mix, prep, render, train
+from emovoca_cli.cli import animate, build_dataset, doctor, face, import_weights, info, mix, prep, render, train
 from emovoca_cli.cli.options import EXAMPLES
 from emovoca_cli.errors import EmovocaError
 
@@ -23,6 +23,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+GROUPS = {"train", "import", "face"}
+"""Commands whose next word names a command too."""
 
 
 def _version(value: bool) -> None:
@@ -45,6 +49,7 @@ app.command("build-dataset")(build_dataset.build_dataset)
 app.add_typer(import_weights.app, name="import")
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
+app.add_typer(face.app, name="face")
 app.command("doctor")(doctor.doctor)
 app.command("info")(info.info)
 
@@ -77,7 +82,7 @@ def _command(arguments: Sequence[str]) -> list[str]:
     """Return the words that name the command: those before the first option, two at most."""
     words: list[str] = []
     for word in arguments:
-        if word.startswith("-") or len(words) == (2 if words and words[0] in ("train", "import") else 1):
+        if word.startswith("-") or len(words) == (2 if words and words[0] in GROUPS else 1):
             break
         words.append(word)
     return words

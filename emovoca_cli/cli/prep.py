@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from emovoca_cli.cli.options import DATA_DIR, Json, Overwrite, Quiet
+from emovoca_cli.cli.options import DATA_DIR, Json, Overwrite, Quiet, Seed
 
 if TYPE_CHECKING:
     from emovoca_cli.cli.console import Reporter
 
-SOURCES = ("demo", "vocaset", "florence4d", "release")
+REAL = ("vocaset", "florence4d", "release")
+SOURCES = ("demo", *REAL, "arkit")
 
 
 def prep(
     source: Annotated[
         str,
-        typer.Argument(help="demo (the built-in corpus), vocaset, florence4d, or release (the authors' EmoVOCA folders)."),
+        typer.Argument(
+            help="demo (the built-in corpus), vocaset, florence4d, release (the authors' folders) or arkit (a rigged character)."
+        ),
     ] = "demo",
-    input_: Annotated[Optional[Path], typer.Option("--input", help="Folder that the data lies in; see docs/data.md.")] = None,
+    input_: Annotated[
+        Optional[Path],
+        typer.Option("--input", help="What the data lies in: a folder (docs/data.md), or a .glb/.gltf for arkit (docs/arkit.md)."),
+    ] = None,
     out: Annotated[
         Optional[Path], typer.Option("--out", help="Data folder to write (default: emovoca-data; flame-data for real data).")
     ] = None,
@@ -42,8 +48,22 @@ def prep(
     check: Annotated[bool, typer.Option("--check", help="Only look at the data and say what is wrong; write nothing.")] = False,
     speech: Annotated[
         Optional[Path],
-        typer.Option("--speech", help="demo: folder of speech made by `python -m emovoca_cli.demo.synthesize`."),
+        typer.Option("--speech", help="demo, arkit: folder of speech made by `python -m emovoca_cli.demo.synthesize`."),
     ] = None,
+    landmarks: Annotated[
+        Optional[Path], typer.Option("--landmarks", help="arkit: .json or .npy of 68 points in the file's unit and axes.")
+    ] = None,
+    sentences: Annotated[
+        Optional[int], typer.Option("--sentences", help="arkit: how many sentences everybody speaks (default 40).")
+    ] = None,
+    identities: Annotated[
+        Optional[int], typer.Option("--identities", help="arkit: how many people (default 12, or 6 ways of acting of one face).")
+    ] = None,
+    unit: Annotated[str, typer.Option("--unit", help="arkit: unit of the file: auto (guessed and said), m, cm or mm.")] = "auto",
+    licence: Annotated[
+        Optional[str], typer.Option("--licence", help="arkit: licence of the rig, when its file does not say.")
+    ] = None,
+    seed: Seed = 0,
     overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -55,7 +75,8 @@ def prep(
       emovoca prep --out my-data --speech my-speech\n
       emovoca prep vocaset --input VOCASET --fps 30\n
       emovoca prep florence4d --input Florence4D\n
-      emovoca prep release --input EmoVOCA --fps 30
+      emovoca prep release --input EmoVOCA --fps 30\n
+      emovoca prep arkit --input FaceXModel --out ict-data
     """
     from emovoca_cli.cli.console import Reporter
     from emovoca_cli.errors import UsageError
@@ -63,7 +84,7 @@ def prep(
     reporter = Reporter(json_output=json, quiet=quiet)
     if source not in SOURCES:
         raise UsageError(f"unknown source '{source}'; there is: {', '.join(SOURCES)}")
-    if source != "demo":
+    if source in REAL:
         from emovoca_cli.cli.prep_real import Request, prepare_real
 
         if input_ is None:
@@ -72,11 +93,28 @@ def prep(
         if prepare_real(request, reporter):
             raise typer.Exit(1)
         return
-    if input_ is not None:
-        raise UsageError("--input belongs to a source: emovoca prep vocaset|florence4d|release --input DIR")
+    if source == "demo" and input_ is not None:
+        raise UsageError(f"--input belongs to a source: emovoca prep {'|'.join(SOURCES[1:])} --input DIR")
     if out is None:
         reporter.default("--out", DATA_DIR)
-    summary = write_demo(out or DATA_DIR, speech, reporter, overwrite=overwrite)
+    if source == "arkit":
+        from emovoca_cli.cli.prep_arkit import prep_arkit
+
+        summary = prep_arkit(
+            input_,
+            out or DATA_DIR,
+            reporter,
+            speech=speech,
+            landmarks=landmarks,
+            sentences=sentences,
+            identities=identities,
+            unit=unit,
+            licence=licence,
+            seed=seed,
+            overwrite=overwrite,
+        )
+    else:
+        summary = write_demo(out or DATA_DIR, speech, reporter, overwrite=overwrite)
     reporter.say(
         f"wrote {summary['talk_clips']} talking and {summary['expression_clips']} expression clips of "
         f"{summary['subjects']} identities to {out or DATA_DIR} ({summary['megabytes']:.0f} MB)"

@@ -8,7 +8,7 @@ closures are snapped to frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,14 +125,23 @@ class _Gesture:
         return self.target.viseme
 
 
-def speak(phones: Iterable[Sequence[object]], *, fps: float, frames: int, effort: float | Track | Float = EFFORT) -> Articulation:
+def speak(
+    phones: Iterable[Sequence[object]],
+    *,
+    fps: float,
+    frames: int,
+    effort: float | Track | Float = EFFORT,
+    visemes: Mapping[str, Float] | None = None,
+) -> Articulation:
     """Move the mouth for phones [name, start s, end s]; frame i shows the time i/fps.
 
     effort: size of the vowels' and consonants' movement, one number or (T,), 0-1.2; closures and the rounding of u keep theirs.
+    visemes: the mouth shapes (52,) by name, default the built-in rig's.
     Raises DataError for phones that are none and UsageError for a frame rate, count or effort out of range.
     """
     if not fps > 0 or frames < 1:
         raise UsageError(f"cannot move a mouth for {frames} frames at {fps} fps; both must be positive")
+    shapes = load_visemes() if visemes is None else visemes
     scale = np.broadcast_to(np.asarray(effort, float), (frames,))
     if not (np.isfinite(scale).all() and scale.min() >= 0 and scale.max() <= 1.2):
         raise UsageError("effort must be within 0-1.2; 0.7 is conversational speech")
@@ -149,10 +158,10 @@ def speak(phones: Iterable[Sequence[object]], *, fps: float, frames: int, effort
     strengths = np.array([ROUNDING.get(g.viseme, 0.0) * g.target.scale for g in gestures])
     rounding = (rounding_weights * strengths).max(1)
 
-    coefficients = _averaged(gestures, weights, rounding_weights, scale)
+    coefficients = _averaged(gestures, weights, rounding_weights, scale, shapes)
     coefficients[:, _JAW] -= sibilant * np.maximum(0, coefficients[:, _JAW] - JAW_CEILING)
-    _dominate(coefficients, teeth, load_visemes()["FF"])
-    _dominate(coefficients, closure, load_visemes()["PP"])
+    _dominate(coefficients, teeth, shapes["FF"])
+    _dominate(coefficients, closure, shapes["PP"])
     return Articulation(
         coefficients=np.clip(coefficients, 0, 1).astype(np.float32),
         closure=closure.astype(np.float32),
@@ -307,9 +316,10 @@ def _strongest(weights: Track, chosen: NDArray[np.bool_]) -> Track:
     return greatest
 
 
-def _averaged(gestures: list[_Gesture], weights: Track, rounding_weights: Track, effort: Track) -> Track:
+def _averaged(
+    gestures: list[_Gesture], weights: Track, rounding_weights: Track, effort: Track, visemes: Mapping[str, Float]
+) -> Track:
     """Coefficients (T,52) before closures: dominance-weighted mean, rounding and tongue by maximum."""
-    visemes = load_visemes()
     targets = np.zeros((len(gestures), len(ARKIT_INDEX)))
     for index, gesture in enumerate(gestures):
         strength = 1.0 if gesture.phone in VOWELS or gesture.viseme in ("UW", "sil") else CONSONANTS

@@ -22,6 +22,7 @@ from emovoca_cli.demo.arkit import ARKIT_NAMES
 from emovoca_cli.demo.articulation import Articulation, effort_from_speech, speak
 from emovoca_cli.demo.emotions import load_emotions
 from emovoca_cli.demo.entangle import combine
+from emovoca_cli.demo.rig_tables import RigTables, table_from_plain
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import check_output, hash_bytes, hash_file
 from emovoca_cli.mesh.landmarks import landmark_points, lip_opening
@@ -36,7 +37,6 @@ EVERYONE = 100
 """Most utterances that every identity speaks; a larger corpus is varied enough with one speaker each."""
 LICENCE = "MIT (emovoca demo corpus: built-in head, rig and synthesised speech)"
 _MOTION_SOURCES = (
-    "arkit.py",
     "articulation.py",
     "corpus.py",
     "emotions.yaml",
@@ -99,13 +99,16 @@ def write_demo_corpus(
     fps: float = DEFAULT_FPS,
     seed: int = 0,
     licence: str = LICENCE,
+    tables: RigTables | None = None,
+    source: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Store, Store]:
     """Write `out`/talk and `out`/expression and return them opened; continues where a stopped run was.
 
     `speech` defaults to the first `SENTENCES` built-in ones. Up to `EVERYONE` are spoken by every identity; more are dealt out in
-    turn, one identity an utterance. `identities` and `template` default to the built-in head.
+    turn, one identity an utterance. `identities` and `template` default to the built-in head, `tables` (visemes and emotions)
+    to its own. source: plain JSON for the manifests that says what else decides the content (another rig's file and settings).
     Raises UsageError, DataError, OutputError.
     """
     template = template if template is not None else _builtin_template()
@@ -116,18 +119,24 @@ def write_demo_corpus(
     count = len(identities) * len(EMOTIONS_V2)
     total = count + len(pairs)
     shared: dict[str, Any] = {
-        "made_by": f"emovoca {__version__} prep demo",
+        "made_by": f"emovoca {__version__} prep {'demo' if source is None else source['kind']}",
         "seed": seed,
         "motion": _sources_hash(),
         "identities": {
             who.name: hash_bytes(np.float32(who.neutral).tobytes(), np.float16(who.basis).tobytes()) for who in identities
         },
     }
+    if source is not None:
+        shared["source"] = dict(source)
+    if tables is not None:
+        shared["tables"] = tables.plain()
+    visemes = None if tables is None else table_from_plain(shared["tables"]["visemes"])
+    emotions = load_emotions() if tables is None else table_from_plain(shared["tables"]["emotions"])
     common: dict[str, Any] = {"template": template, "fps": fps, "licence": licence, "overwrite": overwrite}
     expression = _writer(out / EXPRESSION, EXPRESSION, provenance=shared, **common)
     for who in identities:
         expression.add_subject(who.name, who.split, who.neutral, who.basis)
-    for done, (name, subject, label, values) in enumerate(_expressions(identities, seed), start=1):
+    for done, (name, subject, label, values) in enumerate(_expressions(identities, seed, emotions), start=1):
         if expression.has_clip(name):
             expression.keep_clip(name, subject, label=label)
         else:
@@ -154,7 +163,7 @@ def write_demo_corpus(
         if talk.has_clip(name):
             talk.keep_clip(name, who.name, sentence=utterance.id)
         else:
-            articulation = articulation or articulate(utterance.path, utterance.phones, fps=fps)
+            articulation = articulation or articulate(utterance.path, utterance.phones, fps=fps, visemes=visemes)
             gain, rest = gaps[who.name]
             values = combine(articulation, np.zeros(len(ARKIT_NAMES), np.float32), gap_gain=gain, rest_gap=rest)
             talk.add_clip(name, who.name, values, sentence=utterance.id)
@@ -163,13 +172,13 @@ def write_demo_corpus(
     return Store(out / TALK), Store(out / EXPRESSION)
 
 
-def articulate(speech: Path, phones: Sequence[Phone], *, fps: float) -> Articulation:
-    """The mouth's motion for a recording: frames = round(duration x fps), effort from its loudness."""
+def articulate(speech: Path, phones: Sequence[Phone], *, fps: float, visemes: Mapping[str, Float] | None = None) -> Articulation:
+    """The mouth's motion for a recording: frames = round(duration x fps), effort from its loudness; visemes as for `speak`."""
     phones = [(name, round(start, 5), round(end, 5)) for name, start, end in phones]  # as the store keeps them
     samples = load_speech(speech)
     frames = frame_count(len(samples), fps)
     effort = effort_from_speech(samples, sample_rate=SAMPLE_RATE, fps=fps, frames=frames)
-    return speak(phones, fps=fps, frames=frames, effort=effort)
+    return speak(phones, fps=fps, frames=frames, effort=effort, visemes=visemes)
 
 
 def expression_track(emotion: Float, rng: np.random.Generator, *, frames: int = EXPRESSION_FRAMES) -> Float:
@@ -199,9 +208,10 @@ def lip_gap_gains(template: MeshTemplate, neutral: Float, basis: Float) -> tuple
     return lip_opening(landmark_points(basis, *where)), float(lip_opening(landmark_points(neutral, *where)))
 
 
-def _expressions(identities: Sequence[IdentityLike], seed: int) -> Iterator[tuple[str, str, str, Float]]:
+def _expressions(
+    identities: Sequence[IdentityLike], seed: int, emotions: Mapping[str, Float]
+) -> Iterator[tuple[str, str, str, Float]]:
     """Clip id, subject, label and coefficients (60,52) of every identity x label."""
-    emotions = load_emotions()
     for who in identities:
         for index, label in enumerate(EMOTIONS_V2):
             person = int.from_bytes(bytes.fromhex(hash_bytes(who.name.encode())[:8]), "big")

@@ -13,6 +13,7 @@ from emovoca_cli.demo.arkit import ARKIT_NAMES
 from emovoca_cli.demo.articulation import Articulation
 from emovoca_cli.demo.corpus import articulate, lip_gap_gains
 from emovoca_cli.demo.entangle import combine
+from emovoca_cli.demo.rig_tables import table_from_plain
 from emovoca_cli.errors import DataError
 from emovoca_cli.types import Float
 
@@ -33,6 +34,8 @@ class DemoTruth:
                 raise DataError(
                     f"{store.root} is not rig data (no ARKit coefficients), so there is no true mixture to compare with"
                 )
+        tables = self.talk.manifest.get("provenance", {}).get("tables")
+        self._visemes = None if tables is None else table_from_plain(tables["visemes"])
         self._gaps: dict[str, tuple[Float, float]] = {}
         self._articulations: OrderedDict[str, Articulation] = OrderedDict()
 
@@ -54,7 +57,8 @@ class DemoTruth:
         row = self.talk.clip(talk_clip)
         key = row.sentence or row.id
         if key not in self._articulations:
-            self._articulations[key] = articulate(self.talk.audio_path(talk_clip), self.talk.phones(talk_clip), fps=self.talk.fps)
+            speech, phones = self.talk.audio_path(talk_clip), self.talk.phones(talk_clip)
+            self._articulations[key] = articulate(speech, phones, fps=self.talk.fps, visemes=self._visemes)
             if len(self._articulations) > 64:
                 self._articulations.popitem(last=False)
         return self._articulations[key]
