@@ -12,9 +12,10 @@ import typer
 from emovoca_cli.cli.options import Backend, Device, Json, Overwrite, Quiet, Seed
 
 if TYPE_CHECKING:
+    from emovoca_cli.animation.lids import Lids
     from emovoca_cli.animation.track import Timeline
     from emovoca_cli.cli.console import Reporter
-    from emovoca_cli.types import Clip
+    from emovoca_cli.types import Clip, MeshTemplate
 
 CLIPS = Path("clips")
 """Where the clips of several recordings go when nothing is given."""
@@ -65,6 +66,14 @@ def animate(
     template: Annotated[
         Optional[str], typer.Option("--template", help="The face: a built-in identity or a mesh file of the model's topology.")
     ] = None,
+    life: Annotated[
+        Optional[bool],
+        typer.Option(
+            "--life/--no-life",
+            help="Blinks, small shifts of gaze and head motion. Default: in videos, not in clips; --life: both; --no-life: none.",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str, typer.Option("--model", help="Generator: the built-in one (s2l) or a folder with s2l/ and s2d/ inside.")
     ] = "s2l",
@@ -100,7 +109,7 @@ def animate(
 
     from emovoca_cli.animation.animate import animate_many
     from emovoca_cli.animation.cues import parse_timeline
-    from emovoca_cli.cli.faces import face_at_rest
+    from emovoca_cli.cli.faces import face_at_rest, lids_of
     from emovoca_cli.errors import EmovocaError
     from emovoca_cli.generators.predict import Generator
     from emovoca_cli.runtime.device import pick_device
@@ -118,6 +127,9 @@ def animate(
         recordings, generator,
         emotion=timeline, face=face, fps=fps, batch_size=batch_size, provenance={"arguments": arguments},
     )  # fmt: skip
+    if life is None and render is not None:
+        reporter.default("--life", "blinks, gaze and head motion in the video (--no-life leaves them out)")
+    alive = None if life is False else _Alive(generator.template, lids_of(name, generator.template), seed, in_clip=bool(life))
     rows: list[dict[str, Any]] = []
     for place, (_, clip) in zip(places, clips, strict=True):
         row: dict[str, Any] = {"speech": str(place.speech)}
@@ -125,7 +137,7 @@ def animate(
             if isinstance(clip, EmovocaError):
                 raise clip
             row |= _about(clip, timeline, place.speech, reporter)
-            row |= place.write(clip, reporter, size=size, backend=backend, overwrite=overwrite)
+            row |= place.write(clip, alive, reporter, size=size, backend=backend, overwrite=overwrite)
         except EmovocaError as error:
             if single:
                 raise
@@ -146,19 +158,41 @@ class _Place:
     clip: Path | None
     video: Path | None
 
-    def write(self, clip: Clip, reporter: Reporter, *, size: int, backend: str, overwrite: bool) -> dict[str, Any]:
+    def write(
+        self, clip: Clip, alive: _Alive | None, reporter: Reporter, *, size: int, backend: str, overwrite: bool
+    ) -> dict[str, Any]:
         """Save and draw a clip; returns what was written."""
-        made: dict[str, Any] = {}
+        made: dict[str, Any] = {
+            "life": {"clip": alive is not None and alive.in_clip, "video": alive is not None and self.video is not None}
+        }
+        lively = clip if alive is None or (self.video is None and not alive.in_clip) else alive.of(clip, self.speech)
         if self.clip is not None:
-            clip.save(self.clip)
+            (lively if alive is not None and alive.in_clip else clip).save(self.clip)
             reporter.say(f"wrote {self.clip}")
             made["clip"] = str(self.clip)
         if self.video is not None:
             from emovoca_cli.cli.render import draw
 
             self.video.parent.mkdir(exist_ok=True)
-            made |= draw(clip, self.video, reporter, speech=self.speech, size=size, backend=backend, overwrite=overwrite)
+            made |= draw(lively, self.video, reporter, speech=self.speech, size=size, backend=backend, overwrite=overwrite)
         return made
+
+
+@dataclass(frozen=True)
+class _Alive:
+    """How clips get their life: the topology, the face's own lids (None: made from its landmarks), a seed, and whether it stays."""
+
+    template: MeshTemplate
+    lids: Lids | None
+    seed: int
+    in_clip: bool
+
+    def of(self, clip: Clip, speech: Path) -> Clip:
+        """The clip with life in it."""
+        from emovoca_cli.animation.life import add_life
+        from emovoca_cli.audio.io import load_speech
+
+        return add_life(clip, self.template, load_speech(speech), seed=self.seed, lids=self.lids)
 
 
 def _places(

@@ -169,3 +169,24 @@ def test_an_empty_track_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (tmp_path / "t.srt").write_text("")
     _, said = animate("a.wav", "--emotion", tmp_path / "t.srt", "--out", tmp_path / "c.npz", capsys=capsys, code=1)
     assert "t.srt is empty" in said
+
+
+def test_life_is_in_videos_not_in_clips_unless_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw = ("--render", tmp_path / "a.gif", "--size", "32", "--fps", "5", "--backend", "embreex", "--overwrite")
+    made, said = animate("a.wav", "--out", tmp_path / "a.npz", *draw, capsys=capsys)
+    assert made["life"] == {"clip": False, "video": True}
+    assert "--no-life leaves them out" in said
+    alive = (tmp_path / "a.gif").read_bytes()
+    animate("a.wav", "--no-life", "--out", tmp_path / "b.npz", *draw, capsys=capsys)
+    assert (tmp_path / "a.gif").read_bytes() != alive
+    plain = Clip.load(tmp_path / "a.npz")
+    assert np.array_equal(plain.vertices, Clip.load(tmp_path / "b.npz").vertices)
+    assert "life" not in plain.provenance
+    for name in ("c", "d"):
+        animate("a.wav", "--life", "--seed", "7", "--fps", "5", "--out", tmp_path / f"{name}.npz", capsys=capsys)
+    assert (tmp_path / "c.npz").read_bytes() == (tmp_path / "d.npz").read_bytes()
+    living = Clip.load(tmp_path / "c.npz")
+    assert living.provenance["life"]["seed"] == 7
+    assert not np.array_equal(living.vertices, plain.vertices)
+    made, _ = animate("more", "--life", "--out", tmp_path / "many", capsys=capsys)
+    assert all(row["life"] == {"clip": True, "video": False} for row in made["clips"])  # type: ignore[attr-defined]
