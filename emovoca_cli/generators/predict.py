@@ -25,7 +25,7 @@ from emovoca_cli.types import Float, MeshTemplate
 
 S2L_KIND, S2D_KIND = "s2l", "s2d"
 
-WINDOW_SECONDS, OVERLAP_SECONDS = 60.0, 6.0
+WINDOW_SECONDS, OVERLAP_SECONDS = 60.0, 12.0
 """Longer speech goes through E-S2L in windows of this length that share this much with their neighbours."""
 
 BATCH_SECONDS = 240.0
