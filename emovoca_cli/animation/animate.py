@@ -1,17 +1,19 @@
-"""Speech and an emotion in, a clip out (paper sections 4.2 and 4.5)."""
+"""Speech and an emotion in, a clip out (paper sections 4.2 and 4.5); one recording, or many in padded batches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emovoca_cli import __version__
-from emovoca_cli.animation.track import constant_track
+from emovoca_cli.animation.cues import parse_timeline
+from emovoca_cli.animation.track import TRANSITION, Timeline
 from emovoca_cli.audio.io import frame_count, load_speech
-from emovoca_cli.errors import UsageError
+from emovoca_cli.errors import EmovocaError, UsageError
 from emovoca_cli.files import hash_file
 from emovoca_cli.generators.load import SpeechGenerator
 from emovoca_cli.generators.tracks import retime
@@ -20,56 +22,133 @@ from emovoca_cli.types import Clip, Float
 
 FPS_RANGE = (1.0, 240.0)
 
+BATCH_SIZE = 8
+"""Recordings read and put through E-S2L together when nothing is said."""
+
 
 def animate(
     speech: Path,
     generator: SpeechGenerator,
     *,
-    emotion: str = "neutral",
-    intensity: float = 2.0,
+    emotion: str | Path | Timeline = "neutral",
+    intensity: str | float | Path = 2.0,
+    transition: float = TRANSITION,
     face: Float | None = None,
     fps: float | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Clip:
     """Make a face (V,3), default the generator's template, speak a recording with an emotion.
 
-    intensity 0-3. fps: frames a second of the clip, default the model's (its motion is interpolated).
-    provenance: what the caller adds to the clip's (seed, arguments). Raises UsageError and DataError for bad input.
+    emotion, intensity, transition: what `cues.parse_timeline` reads, or a timeline that it made. fps: frames a second of the
+    clip, default the model's (its motion is interpolated). provenance: what the caller adds to the clip's (seed, arguments).
+    Raises UsageError and DataError for bad input.
     """
-    rate = generator.fps if fps is None else fps
-    if not FPS_RANGE[0] <= rate <= FPS_RANGE[1]:
-        raise UsageError(f"fps {rate:g} is out of range; give {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g}")
     # Checked before the recording is read, so that a misspelt emotion is answered at once.
-    constant_track(emotion, intensity, names=generator.emotions, frames=1)
+    plan = _Plan.of(generator, emotion, intensity, transition, face=face, fps=fps, provenance=provenance)
     samples = load_speech(speech)
-    track = constant_track(emotion, intensity, names=generator.emotions, frames=generator.frames(samples))
-    motion = generator.motion(samples, *track.conditions())
-    feeling, strength = track.emotion, track.intensity
-    if rate != generator.fps:
-        frames = frame_count(len(samples), rate)
-        times = np.arange(frames) * (generator.fps / rate)
-        motion, feeling, strength = retime(motion, times), retime(feeling, times), retime(strength, times)
-    template = generator.template
-    rest = template.vertices if face is None else face
-    vertices = generator.vertices(motion)
-    vertices += rest  # in place: the largest array there is
-    said = {
-        "emovoca": __version__,
-        "speech": {"path": str(speech), "sha256": hash_file(speech)},
-        "emotion": emotion,
-        "intensity": intensity,
-        "models": generator.hashes,
-        "licence": generator.licence,
-        **(provenance or {}),
-    }
-    return Clip(
-        vertices=vertices,
-        faces=template.faces,
-        template=rest.astype(np.float32),
-        landmarks=landmark_points(vertices, template.faces, template.landmark_faces, template.landmark_weights),
-        fps=rate,
-        emotion_names=track.names,
-        emotion=feeling,
-        intensity=strength,
-        provenance=said,
-    )
+    (motion,) = generator.motion_of_many([plan.conditioned(samples)])
+    return plan.clip(speech, samples, motion)
+
+
+def animate_many(
+    speeches: Sequence[Path],
+    generator: SpeechGenerator,
+    *,
+    emotion: str | Path | Timeline = "neutral",
+    intensity: str | float | Path = 2.0,
+    transition: float = TRANSITION,
+    face: Float | None = None,
+    fps: float | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Iterator[tuple[Path, Clip | EmovocaError]]:
+    """Animate recordings as `animate` does, `batch_size` at a time; yields each with its clip, or with why it has none.
+
+    What is wrong for all of them (the emotion, the frame rate) is raised at once.
+    """
+    if batch_size < 1:
+        raise UsageError(f"the batch size is {batch_size}; give 1 or more")
+    plan = _Plan.of(generator, emotion, intensity, transition, face=face, fps=fps, provenance=provenance)
+    return _each(plan, speeches, batch_size)
+
+
+def _each(plan: _Plan, speeches: Sequence[Path], batch_size: int) -> Iterator[tuple[Path, Clip | EmovocaError]]:
+    for start in range(0, len(speeches), batch_size):
+        read: dict[Path, Float | EmovocaError] = {}
+        for path in speeches[start : start + batch_size]:
+            try:
+                read[path] = load_speech(path)
+            except EmovocaError as error:
+                read[path] = error
+        good = {path: samples for path, samples in read.items() if not isinstance(samples, EmovocaError)}
+        moved = plan.generator.motion_of_many([plan.conditioned(samples) for samples in good.values()])
+        motions = dict(zip(good, moved, strict=True))
+        for path, samples in read.items():
+            yield path, samples if isinstance(samples, EmovocaError) else plan.clip(path, samples, motions[path])
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What all recordings of one call have in common."""
+
+    generator: SpeechGenerator
+    timeline: Timeline
+    rate: float
+    rest: Float
+    said: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        generator: SpeechGenerator,
+        emotion: str | Path | Timeline,
+        intensity: str | float | Path,
+        transition: float,
+        *,
+        face: Float | None,
+        fps: float | None,
+        provenance: Mapping[str, Any] | None,
+    ) -> _Plan:
+        rate = generator.fps if fps is None else fps
+        if not FPS_RANGE[0] <= rate <= FPS_RANGE[1]:
+            raise UsageError(f"fps {rate:g} is out of range; give {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g}")
+        timeline = (
+            emotion
+            if isinstance(emotion, Timeline)
+            else parse_timeline(emotion, intensity, names=generator.emotions, transition=transition)
+        )
+        said = {"emotion": timeline.words, "track": timeline.record(), **(provenance or {})}
+        return cls(generator, timeline, rate, generator.template.vertices if face is None else face, said)
+
+    def conditioned(self, samples: Float) -> tuple[Float, Float, Float]:
+        """Speech (N,) with the emotion (T,K) and intensity (T,3) of the generator's own frames."""
+        times = np.arange(self.generator.frames(samples)) / self.generator.fps
+        return (samples, *self.timeline.sample(times, self.generator.emotions).conditions())
+
+    def clip(self, speech: Path, samples: Float, motion: Float) -> Clip:
+        """The clip of predicted motion (T,...) at the generator's frame rate."""
+        template, rate = self.generator.template, self.rate
+        times = np.arange(frame_count(len(samples), rate)) / rate
+        if rate != self.generator.fps:
+            motion = retime(motion, times * self.generator.fps)
+        track = self.timeline.sample(times, self.generator.emotions)
+        vertices = self.generator.vertices(motion)
+        vertices += self.rest
+        said = {
+            "emovoca": __version__,
+            "speech": {"path": str(speech), "sha256": hash_file(speech)},
+            "models": self.generator.hashes,
+            "licence": self.generator.licence,
+            **self.said,
+        }
+        return Clip(
+            vertices=vertices,
+            faces=template.faces,
+            template=self.rest.astype(np.float32),
+            landmarks=landmark_points(vertices, template.faces, template.landmark_faces, template.landmark_weights),
+            fps=rate,
+            emotion_names=track.names,
+            emotion=track.emotion,
+            intensity=track.intensity,
+            provenance=said,
+        )

@@ -27,6 +27,8 @@ ACTIVE_DB = 35.0
 MARGIN = 12
 """Mel frames kept on each side of the active part: weak onsets such as f or h lie under the threshold."""
 TAPS = 4
+ROWS = 6000
+"""Rows (a minute) transformed at once: an hour of speech would take gigabytes in one piece."""
 
 
 def hz_to_mel(hz: Float) -> Float:
@@ -62,8 +64,11 @@ def spectrogram(speech: Float) -> Float:
     count = len(speech) // HOP + 1
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: count * HOP : HOP]
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
-    power = np.abs(rfft(frames * window, FFT, axis=1)) ** 2
-    return np.asarray(10.0 * np.log10(power @ _filters() + 1e-14), dtype=np.float32)
+    decibels = np.empty((count, BANDS), dtype=np.float32)
+    for start in range(0, count, ROWS):
+        power = np.abs(rfft(frames[start : start + ROWS] * window, FFT, axis=1)) ** 2
+        decibels[start : start + ROWS] = 10.0 * np.log10(power @ _filters() + 1e-14)
+    return decibels
 
 
 def active_part(decibels: Float) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from emovoca_cli.animation.lids import Lids
     from emovoca_cli.types import Clip, Float, MeshTemplate
 
 
@@ -68,3 +69,26 @@ def template_of(clip: Clip) -> MeshTemplate:
     # A clip carries its landmarks as points, which is all that camera and lights need to know of a strange topology.
     faces, weights = nearest_surface(clip.landmarks[0], clip.vertices[0], clip.faces)
     return MeshTemplate("clip", clip.template, clip.faces, faces, weights)
+
+
+def lids_of(name: str, template: MeshTemplate) -> Lids | None:
+    """The lid shapes of a built-in face by the name that `face_at_rest` gave it; None for another topology."""
+    import numpy as np
+
+    from emovoca_cli.animation.lids import Lids
+    from emovoca_cli.demo.arkit import ARKIT_INDEX
+    from emovoca_cli.demo.identities import IDENTITY_NAMES, identity
+    from emovoca_cli.demo.rig import load_rig
+
+    if template.topology_hash != builtin_template().topology_hash:
+        return None
+    shapes = identity(name).basis if name in IDENTITY_NAMES else load_rig().deltas
+    blink = np.stack([shapes[ARKIT_INDEX[f"eyeBlink{side}"]] for side in ("Right", "Left")])
+    # To look to one side, one eye looks out and the other in.
+    look = np.stack(
+        [
+            shapes[ARKIT_INDEX[f"eyeLookOut{side}"]] + shapes[ARKIT_INDEX[f"eyeLookIn{other}"]]
+            for side, other in (("Right", "Left"), ("Left", "Right"))
+        ]
+    )
+    return Lids(blink, np.zeros_like(blink), look)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from emovoca_cli.audio.features import SpeechEncoder, speech_encoder
 from emovoca_cli.audio.io import frame_count
@@ -16,11 +18,21 @@ from emovoca_cli.data.template import load_template
 from emovoca_cli.errors import CheckpointError, UsageError
 from emovoca_cli.generators.s2d import S2D
 from emovoca_cli.generators.s2l import ES2L
+from emovoca_cli.generators.windows import join, windows
 from emovoca_cli.mesh.hierarchy import Hierarchy
 from emovoca_cli.runtime.checkpoint import CONFIG, HIERARCHY, TEMPLATE, Checkpoint, checkpoint_hash, load_checkpoint
 from emovoca_cli.types import Float, MeshTemplate
 
 S2L_KIND, S2D_KIND = "s2l", "s2d"
+
+WINDOW_SECONDS, OVERLAP_SECONDS = 60.0, 12.0
+"""Longer speech goes through E-S2L in windows of this length that share this much with their neighbours."""
+
+BATCH_SECONDS = 240.0
+"""Frames of speech, padding included, that E-S2L takes at once."""
+
+Conditioned = tuple[Float, Float, Float]
+"""One clip: speech (T,C) or (N,), emotion (T,K) and intensity (T,3)."""
 
 
 class S2LModel:
@@ -52,19 +64,47 @@ class S2LModel:
 
     def predict(self, features: Float, emotion: Float, intensity: Float) -> Float:
         """Landmark displacements (T,68,3) in metres from features (T,C), emotion (T,K) and intensity (T,3)."""
-        expected = {"emotion": (len(features), len(self.emotions)), "intensity": (len(features), len(INTENSITIES))}
-        for name, track in (("emotion", emotion), ("intensity", intensity)):
-            if track.shape != expected[name]:
-                raise UsageError(
-                    f"the {name} track has shape {track.shape}, expected {expected[name]} for {len(features)} frames of speech"
-                )
-        rows = [
-            torch.from_numpy(np.ascontiguousarray(track, dtype=np.float32))[None].to(self.device)
-            for track in (features, emotion, intensity)
-        ]
-        with torch.inference_mode():
-            moved = self.network(*rows)[0]
-        return np.asarray(moved.cpu().numpy(), dtype=np.float32)
+        return self.predict_many([(features, emotion, intensity)])[0]
+
+    def predict_many(self, clips: Sequence[Conditioned]) -> list[Float]:
+        """The same for several clips of any lengths at once: padded to one batch with masks, so that padding changes nothing.
+
+        Clips longer than `WINDOW_SECONDS` go through in overlapping windows, and no batch holds more frames than
+        `BATCH_SECONDS` (or one window): the memory does not grow with the length of the speech.
+        """
+        for features, emotion, intensity in clips:
+            expected = {"emotion": (len(features), len(self.emotions)), "intensity": (len(features), len(INTENSITIES))}
+            for name, track in (("emotion", emotion), ("intensity", intensity)):
+                if track.shape != expected[name]:
+                    raise UsageError(
+                        f"the {name} track has shape {track.shape}, expected {expected[name]} for {len(features)} frames of speech"
+                    )
+        window, overlap = round(WINDOW_SECONDS * self.fps), round(OVERLAP_SECONDS * self.fps)
+        spans = [windows(len(features), window, overlap) for features, _, _ in clips]
+        pieces = [tuple(row[start:end] for row in clip) for clip, cuts in zip(clips, spans, strict=True) for start, end in cuts]
+        moved = iter(self._batches(pieces))
+        return [join([next(moved) for _ in cuts], cuts) for cuts in spans]
+
+    def _batches(self, pieces: Sequence[tuple[Float, ...]]) -> Iterator[Float]:
+        """Landmark displacements (T,68,3) of each piece, computed in padded batches of bounded size."""
+        room = BATCH_SECONDS * self.fps
+        first = 0
+        while first < len(pieces):
+            last, longest = first + 1, len(pieces[first][0])
+            while last < len(pieces) and max(longest, len(pieces[last][0])) * (last + 1 - first) <= room:
+                longest = max(longest, len(pieces[last][0]))
+                last += 1
+            batch = pieces[first:last]
+            lengths = torch.tensor([len(piece[0]) for piece in batch])
+            rows = [
+                pad_sequence([torch.from_numpy(np.array(row, dtype=np.float32)) for row in rows], batch_first=True).to(self.device)
+                for rows in zip(*batch, strict=True)
+            ]
+            with torch.inference_mode():
+                moved = self.network(*rows, lengths=lengths).cpu().numpy()
+            for row, length in zip(moved, lengths.tolist(), strict=True):
+                yield np.asarray(row[:length], dtype=np.float32)
+            first = last
 
 
 class S2DModel:
@@ -156,10 +196,14 @@ class Generator:
         T = `frames(speech)`; zeros are neutral speech. Raises UsageError when a track has another length. The same input gives
         the same output.
         """
-        if self._encoder is None:
-            self._encoder = speech_encoder(self.s2l.encoder_name)
-        features = self._encoder.encode(speech, self.fps, self.frames(speech))
-        return self.s2l.predict(features, emotion, intensity)
+        return self.landmarks_of_many([(speech, emotion, intensity)])[0]
+
+    def landmarks_of_many(self, clips: Sequence[Conditioned]) -> list[Float]:
+        """The same for several recordings (speech, emotion, intensity) of any lengths, as one padded batch."""
+        encoder = self._encoder = self._encoder or speech_encoder(self.s2l.encoder_name)
+        return self.s2l.predict_many(
+            [(encoder.encode(speech, self.fps, self.frames(speech)), emotion, intensity) for speech, emotion, intensity in clips]
+        )
 
     def motion(self, speech: Float, emotion: Float, intensity: Float) -> Float:
         """The same under the name that all generators share: what it thinks in, to be interpolated over time and unfolded."""

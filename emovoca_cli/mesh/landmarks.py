@@ -22,6 +22,9 @@ EYE_CORNERS = (36, 45)
 
 NOSE_TIP = 30
 
+GAZE_DRAG, GAZE_DEGREES = 0.002 / 0.089, 30.0
+"""Sideways drag of the lids by the cornea under them, as a share of the outer-eye distance (2 mm at 89 mm), at that gaze."""
+
 UPPER_LIP = (49, 50, 51, 52, 53, 61, 62, 63)
 LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from emovoca_cli.constants import LANDMARKS
 from emovoca_cli.errors import DataError, TopologyError
-from emovoca_cli.mesh.landmarks import landmark_points
+from emovoca_cli.mesh.landmarks import GAZE_DEGREES, GAZE_DRAG, landmark_points
 from emovoca_cli.types import Float, MeshTemplate, Part
 
 LID_LANDMARKS = (37, 38, 40, 41, 43, 44, 46, 47)
 """Upper and lower lids of both eyes, without the corners, which do not follow the gaze."""
 
-DRAG_PER_DEGREE = 0.002 / 0.089 / 30.0
-"""Sideways drag of the lids a degree of gaze, as a share of the outer-eye distance (2 mm at 89 mm for 30 degrees)."""
+DRAG_PER_DEGREE = GAZE_DRAG / GAZE_DEGREES
+"""Sideways drag of the lids a degree of gaze, as a share of the outer-eye distance."""
 
 GAZE_LIMIT = 35.0
 """Degrees that an eye turns at most."""
