@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,10 @@ class Generator:
     def motion(self, speech: Float, emotion: Float, intensity: Float) -> Float:
         """The same under the name that all generators share: what it thinks in, to be interpolated over time and unfolded."""
         return self.landmarks(speech, emotion, intensity)
+
+    def motion_of_many(self, clips: Sequence[tuple[Float, Float, Float]]) -> list[Float]:
+        """The same for several recordings (speech, emotion, intensity) of any lengths."""
+        return [self.motion(*clip) for clip in clips]
 
     def vertices(self, landmarks: Float) -> Float:
         """Vertex displacements (T,V,3) in metres from landmark displacements (T,68,3)."""
