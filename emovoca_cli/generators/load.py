@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +47,9 @@ class SpeechGenerator(Protocol):
 
     def motion(self, speech: Float, emotion: Float, intensity: Float) -> Float:
         """Motion (T,...) of (N,) speech under emotion (T,K) and intensity (T,3)."""
+
+    def motion_of_many(self, clips: Sequence[tuple[Float, Float, Float]]) -> list[Float]:
+        """The same for several recordings (speech, emotion, intensity) of any lengths."""
 
     def vertices(self, motion: Float, /) -> Float:
         """Vertex displacements (T,V,3) in metres from motion (T,...)."""

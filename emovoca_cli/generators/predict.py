@@ -209,6 +209,10 @@ class Generator:
         """The same under the name that all generators share: what it thinks in, to be interpolated over time and unfolded."""
         return self.landmarks(speech, emotion, intensity)
 
+    def motion_of_many(self, clips: Sequence[tuple[Float, Float, Float]]) -> list[Float]:
+        """The same for several recordings (speech, emotion, intensity) of any lengths."""
+        return self.landmarks_of_many(clips)
+
     def vertices(self, landmarks: Float) -> Float:
         """Vertex displacements (T,V,3) in metres from landmark displacements (T,68,3)."""
         return self.s2d.predict(landmarks)

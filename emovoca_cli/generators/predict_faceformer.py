@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from emovoca_cli.audio.features import SpeechEncoder, speech_encoder
 from emovoca_cli.audio.io import frame_count
@@ -111,25 +112,38 @@ class FaceFormerModel:
 
         Zeros are neutral speech. Raises UsageError when a track has another length. The same input gives the same output.
         """
-        if self._encoder is None:
-            self._encoder = speech_encoder(self.encoder_name)
-        return self.states(self._encoder.encode(speech, self.fps, self.frames(speech)), emotion, intensity)
+        return self.motion_of_many([(speech, emotion, intensity)])[0]
+
+    def motion_of_many(self, clips: Sequence[tuple[Float, Float, Float]]) -> list[Float]:
+        """The same for several recordings (speech, emotion, intensity) of any lengths, as one padded batch."""
+        encoder = self._encoder = self._encoder or speech_encoder(self.encoder_name)
+        return self.states_of_many(
+            [(encoder.encode(speech, self.fps, self.frames(speech)), emotion, intensity) for speech, emotion, intensity in clips]
+        )
 
     def states(self, features: Float, emotion: Float, intensity: Float, *, style: str | None = None) -> Float:
         """Decoder states (T,D) from features (T,C), emotion (T,K) and intensity (T,3)."""
-        wanted = {"emotion": (len(features), len(self.emotions)), "intensity": (len(features), len(INTENSITIES))}
-        for name, track in (("emotion", emotion), ("intensity", intensity)):
-            if track.shape != wanted[name]:
-                raise UsageError(
-                    f"the {name} track has shape {track.shape}, expected {wanted[name]} for {len(features)} frames of speech"
-                )
+        return self.states_of_many([(features, emotion, intensity)], style=style)[0]
+
+    def states_of_many(self, clips: Sequence[tuple[Float, Float, Float]], *, style: str | None = None) -> list[Float]:
+        """The same for several clips of any lengths at once; a frame hears nothing later, so padding changes nothing."""
+        for features, emotion, intensity in clips:
+            wanted = {"emotion": (len(features), len(self.emotions)), "intensity": (len(features), len(INTENSITIES))}
+            for name, track in (("emotion", emotion), ("intensity", intensity)):
+                if track.shape != wanted[name]:
+                    raise UsageError(
+                        f"the {name} track has shape {track.shape}, expected {wanted[name]} for {len(features)} frames of speech"
+                    )
         rows = [
-            torch.from_numpy(np.ascontiguousarray(track, dtype=np.float32))[None].to(self.device)
-            for track in (features, emotion, intensity)
+            pad_sequence([torch.from_numpy(np.array(track, dtype=np.float32)) for track in tracks], batch_first=True).to(
+                self.device
+            )
+            for tracks in zip(*clips, strict=True)
         ]
         with torch.inference_mode():
-            states = self.network.latents(self.network.heard(*rows), self.style_vector(style))[0]
-        return np.asarray(states.cpu().numpy(), dtype=np.float32)
+            given = self.style_vector(style).expand(len(clips), -1)
+            states = self.network.latents(self.network.heard(*rows), given).cpu().numpy()
+        return [np.array(row[: len(clip[0])], dtype=np.float32) for row, clip in zip(states, clips, strict=True)]
 
     def vertices(self, motion: Float, *, batch_size: int = 256) -> Float:
         """Vertex displacements (T,V,3) in metres from decoder states (T,D), `batch_size` frames at a time."""

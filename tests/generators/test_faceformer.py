@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,6 +133,27 @@ def test_two_thousand_frames_are_what_the_parallel_pass_makes_of_them() -> None:
     with torch.no_grad():
         checked = model(*given, truth=long)  # fed its own output, teacher forcing is the loop without a loop
     assert (long - checked).abs().max() <= 1e-5 * checked.abs().max()
+
+
+def test_ten_minutes_take_little_memory() -> None:
+    code = """
+import resource, torch
+from tests.generators.test_faceformer import inputs, network
+model, given = network(), inputs(18_000)
+unfold = lambda states: [model.unfold(states[:, i : i + 256]).sum() for i in range(0, states.shape[1], 256)]
+with torch.no_grad():
+    heard = model.heard(*given[:3])
+    unfold(model.latents(heard[:, :600], given[3]))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    states = model.latents(heard, given[3])
+    unfold(states)
+print(states.shape[1], bool(states.isfinite().all()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    frames, finite, kilobytes = done.stdout.split()
+    assert (frames, finite) == ("18000", "True")
+    assert int(kilobytes) < 100_000, "the published attention matrix alone would take 2.6 GB"
 
 
 def test_past_frames_matter_for_ever() -> None:

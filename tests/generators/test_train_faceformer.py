@@ -30,8 +30,8 @@ from .fakes import FakeSource
 pytestmark = pytest.mark.pipeline
 TINY = faceformer_preset("tiny")
 LEARNING = replace(
-    TINY, width=32, heads=4, feed_forward=64, embedding=16, steps=120, lr=5e-3, batch=6, conditions_per_clip=3, warmup=10,
-    validation_sequences=4, copies=0, checkpoint_every=60,
+    TINY, dropout=0.0, width=32, heads=4, feed_forward=64, embedding=16, steps=120, lr=5e-3, batch=6, warmup=10,
+    conditions_per_clip=3, validation_sequences=4, copies=0, checkpoint_every=60,
 )  # fmt: skip
 
 
@@ -160,6 +160,10 @@ def test_any_length_and_unfolded_in_pieces(tmp_path: Path) -> None:
     states = model.motion(speech, np.zeros((frames, 2), np.float32), np.zeros((frames, 3), np.float32))
     assert states.shape == (2100, TINY.width)
     assert np.isfinite(states).all()
+    short = speech[: 16000 * 2], np.ones((60, 2), np.float32), np.ones((60, 3), np.float32)
+    batch = model.motion_of_many([short, (speech, np.zeros((frames, 2), np.float32), np.zeros((frames, 3), np.float32))])
+    np.testing.assert_allclose(batch[1], states, atol=1e-4)
+    np.testing.assert_allclose(batch[0], model.motion(*short), atol=1e-4)
     whole = model.vertices(states)
     np.testing.assert_allclose(np.concatenate([model.vertices(states[:601]), model.vertices(states[601:])]), whole, atol=1e-7)
 
