@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from emovoca_cli import __version__
-from emovoca_cli.cli import animate, build_dataset, doctor, info, mix, prep, render, train
+from emovoca_cli.cli import animate, build_dataset, doctor, evaluate, info, mix, prep, render, train
 from emovoca_cli.cli.options import EXAMPLES
 from emovoca_cli.errors import EmovocaError
 
@@ -44,6 +44,7 @@ app.command("mix")(mix.mix)
 app.command("build-dataset")(build_dataset.build_dataset)
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
+app.add_typer(evaluate.app, name="evaluate")
 app.command("doctor")(doctor.doctor)
 app.command("info")(info.info)
 
@@ -76,7 +77,7 @@ def _command(arguments: Sequence[str]) -> list[str]:
     """Return the words that name the command: those before the first option, two at most."""
     words: list[str] = []
     for word in arguments:
-        if word.startswith("-") or len(words) == (2 if words and words[0] == "train" else 1):
+        if word.startswith("-") or len(words) == (2 if words and words[0] in {"train", "evaluate"} else 1):
             break
         words.append(word)
     return words
