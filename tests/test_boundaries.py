@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "dataset_builder": {"config", "runtime", "mesh", "data", "desd"},
     "generators": {"config", "runtime", "mesh", "audio", "data", "nn"},
     "animation": {"config", "runtime", "mesh", "audio", "data", "generators"},
+    "evaluation": {"config", "mesh", "data", "nn"},
     "render": {"mesh", "audio"},
     "assets": set(),
 }

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from emovoca_cli import __version__
-from emovoca_cli.cli import animate, build_dataset, doctor, face, import_weights, info, mix, prep, render, train
+from emovoca_cli.cli import animate, build_dataset, doctor, evaluate, face, import_weights, info, mix, prep, render, train
 from emovoca_cli.cli.options import EXAMPLES
 from emovoca_cli.errors import EmovocaError
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 
-GROUPS = {"train", "import", "face"}
+GROUPS = {"train", "import", "evaluate", "face"}
 """Commands whose next word names a command too."""
 
 
@@ -49,6 +49,7 @@ app.command("build-dataset")(build_dataset.build_dataset)
 app.add_typer(import_weights.app, name="import")
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(face.app, name="face")
 app.command("doctor")(doctor.doctor)
 app.command("info")(info.info)

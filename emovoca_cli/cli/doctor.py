@@ -14,7 +14,7 @@ from emovoca_cli.cli.options import Json, Quiet
 
 EXTRAS = {
     "matplotlib": ("plots", "plots of training and evaluation"),
-    "pocketsphinx": ("test", "scoring lip-sync against the words"),
+    "pocketsphinx": ("align", "scoring lip-sync against the words"),
     "pytest": ("test", "running the tests"),
 }
 

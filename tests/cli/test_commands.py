@@ -50,6 +50,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obj
         "train s2d",
         "train faceformer",
         "import faceformer",
+        "evaluate score",
     ],
 )
 def test_every_help_has_an_example(words: str, capsys: pytest.CaptureFixture[str]) -> None:
