@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from emovoca_cli import __version__
-from emovoca_cli.cli import animate, build_dataset, doctor, info, mix, prep, render, train
+from emovoca_cli.cli import animate, build_dataset, doctor, import_release, info, mix, prep, render, train
 from emovoca_cli.cli.options import EXAMPLES
 from emovoca_cli.errors import EmovocaError
 
@@ -42,6 +42,7 @@ app.command("prep")(prep.prep)
 app.add_typer(train.app, name="train")
 app.command("mix")(mix.mix)
 app.command("build-dataset")(build_dataset.build_dataset)
+app.command("import")(import_release.import_release)
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
 app.command("doctor")(doctor.doctor)
