@@ -42,7 +42,7 @@ app.command("prep")(prep.prep)
 app.add_typer(train.app, name="train")
 app.command("mix")(mix.mix)
 app.command("build-dataset")(build_dataset.build_dataset)
-app.command("import")(import_release.import_release)
+app.add_typer(import_release.app, name="import")
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
 app.command("doctor")(doctor.doctor)
@@ -77,7 +77,7 @@ def _command(arguments: Sequence[str]) -> list[str]:
     """Return the words that name the command: those before the first option, two at most."""
     words: list[str] = []
     for word in arguments:
-        if word.startswith("-") or len(words) == (2 if words and words[0] == "train" else 1):
+        if word.startswith("-") or len(words) == (2 if words and words[0] in ("train", "import") else 1):
             break
         words.append(word)
     return words

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -28,7 +27,7 @@ class Request:
 
     file: Path
     out: Path
-    given: Mapping[str, Path | None]
+    given: dict[str, Path | None]
     reporter: Reporter
 
     def find(self, option: str, name: str) -> Path | None:
@@ -49,90 +48,169 @@ class Request:
         return None
 
 
-def import_release(
-    kind: Annotated[str, typer.Argument(help="desd (emovoca_generator.tar), s2d (es2d.tar) or s2l (es2l.tar).", metavar="KIND")],
-    file: Annotated[Path, typer.Argument(help="The file of weights, as published.", metavar="FILE")],
-    out: Annotated[
-        Optional[Path], typer.Option("--out", help="Checkpoint folder to write (default: emovoca-runs/release/KIND).")
-    ] = None,
-    hierarchy: Annotated[
-        Optional[Path],
-        typer.Option("--hierarchy", help=f"The release's {HIERARCHY_FILE} (default: looked for near FILE). For desd and s2d."),
-    ] = None,
-    template: Annotated[
-        Optional[Path],
-        typer.Option("--template", help="The face at rest, a FLAME mesh (default: FLAME_sample.ply, the hierarchy's)."),
-    ] = None,
-    static_embedding: Annotated[
-        Optional[Path],
-        typer.Option("--static-embedding", help=f"{STATIC_FILE}: 51 landmarks (default: looked for near the others)."),
-    ] = None,
-    dynamic_embedding: Annotated[
-        Optional[Path], typer.Option("--dynamic-embedding", help=f"{DYNAMIC_FILE}: the jaw line (default: looked for likewise).")
-    ] = None,
-    wav2vec2_config: Annotated[
-        Optional[Path],
-        typer.Option("--wav2vec2-config", help="config.json of the speech model in FILE, where it is not wav2vec2-base. For s2l."),
-    ] = None,
+app = typer.Typer(no_args_is_help=True, help="Take over published weights: the EmoVOCA authors' desd, s2d and s2l.")
+
+File = Annotated[Path, typer.Argument(help="The file of weights, as published. Nothing in it is run.", metavar="FILE")]
+Out = Annotated[Optional[Path], typer.Option("--out", help="Checkpoint folder to write (default: emovoca-runs/release/KIND).")]
+Matrices = Annotated[
+    Optional[Path],
+    typer.Option(
+        "--hierarchy", help=f"The release's {HIERARCHY_FILE}, which these weights fit alone (default: looked for near FILE)."
+    ),
+]
+Template = Annotated[
+    Optional[Path], typer.Option("--template", help=f"The face at rest, a FLAME mesh (default: {MESH_FILE}, the hierarchy's).")
+]
+Static = Annotated[
+    Optional[Path], typer.Option("--static-embedding", help=f"{STATIC_FILE}: 51 landmarks (default: looked for near the others).")
+]
+Dynamic = Annotated[
+    Optional[Path], typer.Option("--dynamic-embedding", help=f"{DYNAMIC_FILE}: the jaw line (default: looked for likewise).")
+]
+SpeechConfig = Annotated[
+    Optional[Path],
+    typer.Option("--wav2vec2-config", help=f"JSON of the speech model in FILE (default: {SPEECH_FILE} near FILE, wav2vec2-base)."),
+]
+
+
+@app.command("desd")
+def desd(
+    file: File,
+    hierarchy: Matrices = None,
+    template: Template = None,
+    static_embedding: Static = None,
+    dynamic_embedding: Dynamic = None,
+    out: Out = None,
     overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Take over published weights: the EmoVOCA authors' DE-SD, E-S2L and E-S2D, for FLAME, non-commercial (CC BY-NC 4.0).
+    """Import the authors' DE-SD, emovoca_generator.tar, for `mix` and `build-dataset`; FLAME, non-commercial (CC BY-NC 4.0).
 
-    FILE is read as data: nothing in it is run.
+    Example: emovoca import desd emovoca_generator.tar --hierarchy downsampling_matrices.pkl --out release/desd
+    """
+    from emovoca_cli.data.release_weights import open_release
+    from emovoca_cli.desd.release import import_desd
+
+    request = _request("desd", file, out, overwrite=overwrite, json=json, quiet=quiet)
+    request.given.update(_flame_files(hierarchy, template, static_embedding, dynamic_embedding))
+    state = open_release(file)
+    levels, face, sources = _flame(request)
+    _clear(request.out)
+    import_desd(state, request.out, hierarchy=levels, template=face, sources=sources)
+    _done("desd", request)
+
+
+@app.command("s2d")
+def s2d(
+    file: File,
+    hierarchy: Matrices = None,
+    template: Template = None,
+    static_embedding: Static = None,
+    dynamic_embedding: Dynamic = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Import the authors' E-S2D, es2d.tar: landmarks to mesh, for `animate`; FLAME, non-commercial (CC BY-NC 4.0).
+
+    Example: emovoca import s2d es2d.tar --hierarchy downsampling_matrices.pkl --out release/s2d
+    """
+    from emovoca_cli.data.release_weights import open_release
+    from emovoca_cli.generators.release import import_s2d
+
+    request = _request("s2d", file, out, overwrite=overwrite, json=json, quiet=quiet)
+    request.given.update(_flame_files(hierarchy, template, static_embedding, dynamic_embedding))
+    state = open_release(file)
+    levels, face, sources = _flame(request)
+    _clear(request.out)
+    import_s2d(state, request.out, hierarchy=levels, template=face, sources=sources)
+    _done("s2d", request)
+
+
+@app.command("s2l")
+def s2l(
+    file: File,
+    wav2vec2_config: SpeechConfig = None,
+    hierarchy: Annotated[
+        Optional[Path], typer.Option("--hierarchy", help="Not needed: landmarks have no mesh.", hidden=True)
+    ] = None,
+    template: Annotated[Optional[Path], typer.Option("--template", help="Not needed.", hidden=True)] = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Import the authors' E-S2L, es2l.tar, with its own wav2vec 2.0: speech to landmarks; non-commercial (CC BY-NC 4.0).
 
     Examples:\n
-      emovoca import desd emovoca_generator.tar --hierarchy downsampling_matrices.pkl\n
-      emovoca import s2d es2d.tar --hierarchy downsampling_matrices.pkl --template FLAME_sample.ply --out release/s2d\n
       emovoca import s2l es2l.tar --out release/s2l\n
       emovoca animate speech.wav --model release --emotion happy
     """
+    from emovoca_cli.data.release_weights import open_release
+    from emovoca_cli.generators.release import import_s2l
+
+    request = _request("s2l", file, out, overwrite=overwrite, json=json, quiet=quiet)
+    if hierarchy is not None or template is not None:
+        request.reporter.say("  --hierarchy and --template are not used: this network moves landmarks, which have no mesh")
+    request.given["--wav2vec2-config"] = wav2vec2_config
+    state, config = open_release(file), request.find("--wav2vec2-config", SPEECH_FILE)
+    _clear(request.out)
+    import_s2l(state, request.out, wav2vec2_config=config)
+    _done("s2l", request)
+
+
+def _request(kind: str, file: Path, out: Path | None, *, overwrite: bool, json: bool, quiet: bool) -> Request:
+    """Refuse what can be refused before work begins."""
     from emovoca_cli.cli.console import Reporter
     from emovoca_cli.errors import UsageError
-    from emovoca_cli.files import read_json
-    from emovoca_cli.runtime.checkpoint import CONFIG
 
     reporter = Reporter(json_output=json, quiet=quiet)
-    if kind not in KINDS:
-        raise UsageError(f"cannot import '{kind}'; there is: {', '.join(KINDS)}")
     if not file.is_file():
         raise UsageError(f"{file} does not exist; give the published file of weights")
     folder = out or RUNS_DIR / "release" / kind
     if out is None:
         reporter.default("--out", folder)
-    _make_room(folder, overwrite=overwrite)
-    given = {
-        "--hierarchy": hierarchy,
-        "--template": template,
-        "--static-embedding": static_embedding,
-        "--dynamic-embedding": dynamic_embedding,
-        "--wav2vec2-config": wav2vec2_config,
-    }
-    KINDS[kind](Request(file, folder, given, reporter))
-    licence = read_json(folder / CONFIG)["licence"]
-    reporter.say(f"wrote {folder}: {kind} from {file.name}, licence {licence}")
-    reporter.result({"out": str(folder), "kind": kind, "file": str(file), "licence": licence})
+    _check_room(folder, overwrite=overwrite)
+    return Request(file, folder, {}, reporter)
 
 
-def _make_room(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds a model already; with `overwrite`, take that model away."""
-    import shutil
+def _done(kind: str, request: Request) -> None:
+    from emovoca_cli.data.release_weights import LICENCE
 
-    from emovoca_cli.errors import OutputError, UsageError
-    from emovoca_cli.generators.own_speech import SPEECH_FOLDER
-    from emovoca_cli.runtime.checkpoint import CONFIG, HIERARCHY, MODEL, TEMPLATE
+    request.reporter.say(f"wrote {request.out}: {kind} from {request.file.name}, licence {LICENCE}")
+    request.reporter.result({"out": str(request.out), "kind": kind, "file": str(request.file), "licence": LICENCE})
+
+
+def _flame_files(matrices: Path | None, mesh: Path | None, static: Path | None, dynamic: Path | None) -> dict[str, Path | None]:
+    return {"--hierarchy": matrices, "--template": mesh, "--static-embedding": static, "--dynamic-embedding": dynamic}
+
+
+def _check_room(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds a model already, unless it may be replaced."""
+    from emovoca_cli.errors import UsageError
+    from emovoca_cli.runtime.checkpoint import CONFIG
 
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; choose another --out")
-    if not (folder / CONFIG).exists():
-        return
-    if not overwrite:
+    if (folder / CONFIG).exists() and not overwrite:
         raise UsageError(f"{folder} holds a model already; pass --overwrite to replace it")
+
+
+def _clear(folder: Path) -> None:
+    """Take away the files of a model that is about to be replaced: another kind has other files."""
+    import shutil
+
+    from emovoca_cli.errors import OutputError
+    from emovoca_cli.generators.own_speech import SPEECH_FOLDER
+    from emovoca_cli.runtime.checkpoint import CONFIG, HIERARCHY, MODEL, TEMPLATE
+
     try:
         for name in (CONFIG, MODEL, TEMPLATE, HIERARCHY):
             (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / SPEECH_FOLDER, ignore_errors=True)
+        if (folder / SPEECH_FOLDER).is_dir():
+            shutil.rmtree(folder / SPEECH_FOLDER)
     except OSError as error:
         raise OutputError(f"cannot replace {folder}: {error.strerror or error}") from error
 
@@ -165,33 +243,3 @@ def _flame(request: Request) -> tuple[Hierarchy, MeshTemplate, dict[str, Path | 
         landmarks = transfer_landmarks(builtin_template(), vertices, finest.faces)
     template = release_template(finest, vertices, landmarks)
     return hierarchy, template, {"hierarchy": matrices, "template": mesh}
-
-
-def _desd(request: Request) -> None:
-    from emovoca_cli.data.release_weights import open_release
-    from emovoca_cli.desd.release import import_desd
-
-    state = open_release(request.file)
-    hierarchy, template, sources = _flame(request)
-    import_desd(state, request.out, hierarchy=hierarchy, template=template, sources=sources)
-
-
-def _s2d(request: Request) -> None:
-    from emovoca_cli.data.release_weights import open_release
-    from emovoca_cli.generators.release import import_s2d
-
-    state = open_release(request.file)
-    hierarchy, template, sources = _flame(request)
-    import_s2d(state, request.out, hierarchy=hierarchy, template=template, sources=sources)
-
-
-def _s2l(request: Request) -> None:
-    from emovoca_cli.data.release_weights import open_release
-    from emovoca_cli.generators.release import import_s2l
-
-    state = open_release(request.file)
-    import_s2l(state, request.out, wav2vec2_config=request.find("--wav2vec2-config", SPEECH_FILE))
-
-
-KINDS: dict[str, Callable[[Request], Any]] = {"desd": _desd, "s2d": _s2d, "s2l": _s2l}
-"""What can be imported: a function that reads `request.file` and writes the checkpoint folder `request.out`."""

@@ -28,6 +28,9 @@ from emovoca_cli.errors import DataError
 LARGEST_PICKLE = 64 << 20
 """Bytes of the longest pickle that is read; one of a thousand tensors has about 0.1 MB."""
 
+FARTHEST_MEMO = 1 << 22
+"""Largest number that a pickle may give to a part; the unpickler takes memory up to it."""
+
 DTYPES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
     "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?",
@@ -198,11 +201,11 @@ def _unpickle(path: Path, stream: BinaryIO, storages: dict[str, _Storage] | None
     start = stream.tell()
     try:
         # A first look without building anything: a memo index far out makes the unpickler allocate up to it.
-        for code, argument, place in pickletools.genops(stream):
-            _check_size(path, (place or 0) - start)
-            if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > LARGEST_PICKLE // 16:
+        for code, argument, _ in pickletools.genops(stream):
+            if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > FARTHEST_MEMO:
                 raise DataError(f"{path} numbers its parts up to {argument}: crafted, not saved; {_ADVICE}")
         length = stream.tell() - start
+        _check_size(path, length)
         stream.seek(start)
         return _Unpickler(io.BytesIO(stream.read(length)), {} if storages is None else storages).load()
     except restricted._RefusedError as refusal:

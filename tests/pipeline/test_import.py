@@ -287,7 +287,7 @@ def test_wrong_use_and_wrong_files_are_named(
     monkeypatch.chdir(tmp_path)
     matrices = ["--hierarchy", str(template / "downsampling_matrices.pkl")]
     desd, s2d, s2l = (str(published / name) for name in ("emovoca_generator.tar", "es2d.tar", "es2l.tar"))
-    assert "there is: desd, s2d, s2l" in refused(["import", "s3d", s2d], capsys, 2)
+    assert "No such command 's3d'" in refused(["import", "s3d", s2d], capsys, 2)
     assert "none.tar does not exist" in refused(["import", "s2d", "none.tar"], capsys, 2)
     assert "downsampling_matrices.pkl with --hierarchy" in refused(["import", "s2d", s2d], capsys, 2)
     assert "holds a model already" in refused(["import", "s2d", s2d, *matrices, "--out", str(models / "s2d")], capsys, 2)
