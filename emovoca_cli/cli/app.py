@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from emovoca_cli import __version__
-from emovoca_cli.cli import animate, build_dataset, doctor, evaluate, face, import_weights, info, mix, prep, render, train
+from emovoca_cli.cli import (
+    animate,
+    build_dataset,
+    doctor,
+    evaluate,
+    face,
+    import_faceformer,
+    import_release,
+    info,
+    mix,
+    prep,
+    render,
+    train,
+)
 from emovoca_cli.cli.options import EXAMPLES
 from emovoca_cli.errors import EmovocaError
 
@@ -46,7 +59,8 @@ app.command("prep")(prep.prep)
 app.add_typer(train.app, name="train")
 app.command("mix")(mix.mix)
 app.command("build-dataset")(build_dataset.build_dataset)
-app.add_typer(import_weights.app, name="import")
+import_release.app.command("faceformer")(import_faceformer.faceformer)
+app.add_typer(import_release.app, name="import")
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
 app.add_typer(evaluate.app, name="evaluate")

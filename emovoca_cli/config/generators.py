@@ -32,6 +32,8 @@ class S2LConfig:
     """Convolutions over time (5 frames wide) before the LSTM; 0 = one linear map a frame, as in the release."""
     embedding: int = 64
     """Length of the emotion's and of the intensity's embedding (paper section 4.2)."""
+    label_bias: bool = False
+    """A bias in both embeddings, as in the release; without it zeros for both mean neutral speech."""
     hidden: int = 128
     """Width of the LSTM in each direction."""
     layers: int = 2

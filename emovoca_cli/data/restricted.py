@@ -19,7 +19,10 @@ from scipy import sparse
 
 from emovoca_cli.errors import DataError, UsageError
 
-BUILTINS = {
+LONGEST_RANGE = 1 << 20
+"""Numbers that a pickled range may stand for: a list of it takes that much memory."""
+
+BUILTINS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, slice, range, object)
 }
@@ -124,6 +127,27 @@ def _admitted_numpy(module: str, name: str) -> Any:
     if module == "numpy.core.numeric" and name == "_frombuffer":
         return np.zeros(1).__reduce_ex__(5)[0]
     return None
+
+
+def _sized(kind: type) -> Any:
+    """The constructor of bytes or a bytearray from what is there, not from a length that a pickle merely claims."""
+
+    def make(*parts: Any) -> Any:
+        if parts and isinstance(parts[0], int):
+            raise _RefusedError(f"builtins.{kind.__name__} of length {parts[0]}")
+        return kind(*parts)
+
+    return make
+
+
+def _range(*parts: int) -> range:
+    made = range(*parts)
+    if len(made[: LONGEST_RANGE + 1]) > LONGEST_RANGE:
+        raise _RefusedError(f"builtins.range of more than {LONGEST_RANGE} numbers")
+    return made
+
+
+BUILTINS |= {"bytes": _sized(bytes), "bytearray": _sized(bytearray), "range": _range, "xrange": _range}
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:

@@ -16,6 +16,7 @@ from emovoca_cli.config.load import with_values
 from emovoca_cli.constants import INTENSITIES, LANDMARKS
 from emovoca_cli.data.template import load_template
 from emovoca_cli.errors import CheckpointError, UsageError
+from emovoca_cli.generators.own_speech import own_encoder
 from emovoca_cli.generators.s2d import S2D
 from emovoca_cli.generators.s2l import ES2L
 from emovoca_cli.generators.windows import join, windows
@@ -58,7 +59,9 @@ class S2LModel:
             raise _misfit(stored, error) from error
         network = ES2L(settings, speech_channels=channels, emotions=len(emotions))
         stored.load_into(network)
-        model = cls(network, encoder=settings.encoder, emotions=emotions, fps=fps, device=device or torch.device("cpu"))
+        own = config.get("speech_model")
+        encoder = settings.encoder if own is None else own_encoder(stored.path, str(own))
+        model = cls(network, encoder=encoder, emotions=emotions, fps=fps, device=device or torch.device("cpu"))
         model.licence, model.hash = stored.licence, checkpoint_hash(stored.path)
         return model
 

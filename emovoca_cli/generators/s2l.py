@@ -19,7 +19,8 @@ POSE_GAIN = 10.0
 class ES2L(nn.Module):
     """Bidirectional LSTM from speech features and two embedded one-hots to landmark displacements.
 
-    The embeddings have no bias, so that two zero vectors add nothing: neutral speech. The output starts at zero: rest.
+    The embeddings have no bias (the release's have, `label_bias`), so that two zero vectors add nothing: neutral speech. The output
+    starts at zero: rest.
     Besides the paper's way through the LSTM, each pair of emotion and intensity has its own pose (ours; `pose_frames` 0 = none).
     """
 
@@ -32,8 +33,8 @@ class ES2L(nn.Module):
         self.speech = nn.Linear(speech_channels, width)
         self.front = nn.ModuleList(nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2) for _ in range(config.front_layers))
         self.dropout = nn.Dropout(config.dropout if config.front_layers else 0.0)
-        self.emotion = nn.Linear(emotions, config.embedding, bias=False)
-        self.intensity = nn.Linear(len(INTENSITIES), config.embedding, bias=False)
+        self.emotion = nn.Linear(emotions, config.embedding, bias=config.label_bias)
+        self.intensity = nn.Linear(len(INTENSITIES), config.embedding, bias=config.label_bias)
         self.lstm = nn.LSTM(
             width + 2 * config.embedding,
             config.hidden,

@@ -24,7 +24,8 @@ from emovoca_cli.mesh.surface import closest_weights, first_best
 from emovoca_cli.mesh.topology import AnyFloat, AnyInt, adjacency, check_manifold, components, face_normals, vertex_normals
 from emovoca_cli.types import Float, Int, MeshTemplate
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: levels may hold a vertex at zero. Hierarchies without one are still written as 1."""
 RINGS = (2, 2, 1, 1, 1)
 """Rings of a spiral, finest level first; levels beyond take the last. The release's values, dilation too."""
 DILATION = (2, 2, 1, 1, 1)
@@ -34,11 +35,16 @@ SAME_SIDE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """One resolution: vertices (V,3) metres, faces (F,3), spirals (V,L) with -1 for nothing."""
+    """One resolution: vertices (V,3) metres, faces (F,3), spirals (V,L) with -1 for nothing.
+
+    held: a vertex whose features are set to zero after every convolution at this level, or -1. The authors' release has such
+    dummy vertices; hierarchies built here have none.
+    """
 
     vertices: Float
     faces: Int
     spirals: Int
+    held: int = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +66,15 @@ class Hierarchy:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything as named arrays, the content of a hierarchy file."""
-        named: dict[str, NDArray[np.generic]] = {"schema": np.array(SCHEMA), "levels": np.array(len(self.levels))}
+        held = any(level.held >= 0 for level in self.levels)
+        named: dict[str, NDArray[np.generic]] = {
+            "schema": np.array(SCHEMA if held else 1),
+            "levels": np.array(len(self.levels)),
+        }
         for index, level in enumerate(self.levels):
             named |= {f"vertices{index}": level.vertices, f"faces{index}": level.faces, f"spirals{index}": level.spirals}
+            if level.held >= 0:
+                named[f"held{index}"] = np.array(level.held)
         for index, (kept, (indices, weights)) in enumerate(zip(self.down, self.up, strict=True)):
             named |= {f"down{index}": kept, f"up_indices{index}": indices, f"up_weights{index}": weights}
         return named
@@ -86,7 +98,13 @@ class Hierarchy:
                 count = int(data["levels"])
                 found = cls(
                     levels=tuple(
-                        Level(*(data[f"{name}{index}"] for name in ("vertices", "faces", "spirals"))) for index in range(count)
+                        Level(
+                            data[f"vertices{index}"],
+                            data[f"faces{index}"],
+                            data[f"spirals{index}"],
+                            int(data[f"held{index}"]) if f"held{index}" in data else -1,
+                        )
+                        for index in range(count)
                     ),
                     down=tuple(data[f"down{index}"] for index in range(count - 1)),
                     up=tuple((data[f"up_indices{index}"], data[f"up_weights{index}"]) for index in range(count - 1)),
@@ -103,6 +121,7 @@ class Hierarchy:
                 len(level.spirals) != sizes[index]
                 or level.spirals.max(initial=0) >= sizes[index]
                 or level.spirals.min(initial=0) < -1
+                or not -1 <= level.held < sizes[index]
             ):
                 raise DataError(f"{path} has spirals on level {index} that do not fit its {sizes[index]} vertices")
         for index, (kept, (indices, weights)) in enumerate(zip(self.down, self.up, strict=True)):

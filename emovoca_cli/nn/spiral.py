@@ -47,6 +47,8 @@ _WRITE_COST = 6.0
 class SpiralOperator(nn.Module):
     """The fixed part of a spiral convolution: which rows it reads and in which order it multiplies and gathers."""
 
+    zeroed: Tensor
+
     def __init__(self, taps: Taps, channels_in: int, channels_out: int) -> None:
         """Choose the order for these channel counts by its cost."""
         super().__init__()
@@ -64,6 +66,7 @@ class SpiralOperator(nn.Module):
         else:
             shape = (taps.outputs * taps.length, taps.inputs)
             self.gather = SparseGather(taps.rows * taps.length + taps.slots, taps.sources, taps.weights, shape)
+        self.register_buffer("zeroed", torch.from_numpy(taps.zeroed), persistent=False)
 
     @property
     def widest(self) -> int:
@@ -84,7 +87,7 @@ class SpiralOperator(nn.Module):
             rows = self.gather(x.reshape(self.inputs, self.channels_in * batch))
             y = shared_matmul(weight, rows.view(self.outputs, self.length * self.channels_in, batch))
         y.add_(bias[:, None])
-        return y
+        return y.index_fill_(0, self.zeroed, 0) if self.zeroed.numel() else y
 
 
 class SpiralConv(nn.Module):
@@ -113,7 +116,11 @@ class SpiralEncoder(nn.Module):
         _check_levels(hierarchy, len(filters), "encoder")
         self.vertices = len(hierarchy.levels[0].spirals)
         self.convolutions = nn.ModuleList(
-            SpiralConv(spiral_taps(hierarchy.levels[step].spirals, keep=hierarchy.down[step]), filters[step], filters[step + 1])
+            SpiralConv(
+                spiral_taps(hierarchy.levels[step].spirals, keep=hierarchy.down[step], held=hierarchy.levels[step].held),
+                filters[step],
+                filters[step + 1],
+            )
             for step in range(len(filters) - 1)
         )
         self.linear = nn.Linear(len(hierarchy.levels[-1].spirals) * filters[-1], latent)
@@ -144,10 +151,12 @@ class SpiralDecoder(nn.Module):
         self.linear = nn.Linear(latent_in, self.coarsest * filters[0])
         counts = [len(level.spirals) for level in hierarchy.levels]
         self._taps = [
-            spiral_taps(hierarchy.levels[step].spirals, up=(*hierarchy.up[step], counts[step + 1]))
+            spiral_taps(
+                hierarchy.levels[step].spirals, up=(*hierarchy.up[step], counts[step + 1]), held=hierarchy.levels[step].held
+            )
             for step in reversed(range(levels - 1))
         ]
-        self._taps.append(spiral_taps(hierarchy.levels[0].spirals))
+        self._taps.append(spiral_taps(hierarchy.levels[0].spirals, held=hierarchy.levels[0].held))
         self.filters = tuple(filters)
         self.convolutions = nn.ModuleList(SpiralConv(taps, filters[i], filters[i + 1]) for i, taps in enumerate(self._taps))
         self._chunk = _chunk(layer.operator for layer in _layers(self.convolutions))

@@ -2,12 +2,13 @@
 
 A spiral convolution is y[v] = bias + sum_k W_k x[spiral(v, k)]. Up-sampling before it and keeping a subset of vertices after it are
 linear and sparse too, so each layer has a single list of taps (row, slot, source, weight): output vertex `row` reads, at place
-`slot` of its spiral, `weight` times the features of input vertex `source`. Padding (-1) is simply no tap.
+`slot` of its spiral, `weight` times the features of input vertex `source`. Padding (-1) is simply no tap. Output vertices that the
+hierarchy holds at zero have no taps and are listed apart, for they get no bias either.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class Taps:
     outputs: int
     inputs: int
     length: int
+    zeroed: Index = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Output vertices (Z,) whose features are zero."""
 
     def of_rows(self, rows: NDArray[np.integer[Any]]) -> tuple[Taps, Index]:
         """The taps of some output vertices (n,) alone, their inputs renumbered; also which inputs are needed, ascending."""
@@ -46,6 +49,7 @@ class Taps:
             len(rows),
             len(needed),
             self.length,
+            np.flatnonzero(np.isin(rows, self.zeroed)).astype(np.int64),
         )
         return taps, needed
 
@@ -55,19 +59,24 @@ def spiral_taps(
     *,
     keep: NDArray[np.integer[Any]] | None = None,
     up: tuple[NDArray[np.integer[Any]], Weights, int] | None = None,
+    held: int = -1,
 ) -> Taps:
     """Taps of a convolution over spirals (V,length), -1 = padding.
 
     keep (n,): compute these output vertices only, which is the convolution followed by pooling to a subset.
     up: sources (V,3), weights (V,3) and vertex count of a coarser level whose features are up-sampled before the convolution.
+    held: the vertex of this level whose features are zero after the convolution, or -1.
     """
-    table = np.asarray(spirals if keep is None else spirals[keep], dtype=np.int64)
+    table = np.array(spirals if keep is None else spirals[keep], dtype=np.int64)
+    numbers = np.arange(len(spirals)) if keep is None else np.asarray(keep, dtype=np.int64)
+    zeroed = np.flatnonzero(numbers == held).astype(np.int64)
+    table[zeroed] = -1
     rows, slots = np.nonzero(table >= 0)
     entries = table[rows, slots]
     outputs, length = table.shape
     if up is None:
         ones = np.ones(len(rows), dtype=np.float32)
-        return Taps(rows, slots, entries, ones, outputs, len(spirals), length)
+        return Taps(rows, slots, entries, ones, outputs, len(spirals), length, zeroed)
     sources, weights, inputs = up
     each = sources.shape[1]
     flat_weights = np.asarray(weights, dtype=np.float32)[entries].reshape(-1)
@@ -80,4 +89,5 @@ def spiral_taps(
         outputs,
         inputs,
         length,
+        zeroed,
     )

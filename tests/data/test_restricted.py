@@ -109,6 +109,24 @@ def test_the_message_for_os_system_is_one_line_with_the_name(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (Call(bytearray, 1 << 40), "bytearray of length 1099511627776"),
+        (Call(bytes, 1 << 40), "bytes of length"),
+        (Call(list, Call(range, 0, 1 << 60)), "range of more than 1048576 numbers"),
+        (Call(set, Call(range, -(1 << 70), 0)), "range of more than"),
+    ],
+)
+def test_lengths_that_are_only_claimed_take_no_memory(tmp_path: Path, call: Call, said: str) -> None:
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(pickle.dumps(call, 2))
+    with pytest.raises(DataError, match=f"asks to run builtins.{said}"):
+        load_pickle(path)
+    path.write_bytes(pickle.dumps([b"", b"x", bytearray(b"yz"), range(1, 9, 2)], 2))
+    assert load_pickle(path) == [b"", b"x", bytearray(b"yz"), range(1, 9, 2)]
+
+
 def test_persistent_references_and_codecs_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "evil.pkl"
     path.write_bytes(b"Psomewhere\n.")

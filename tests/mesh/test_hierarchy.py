@@ -227,7 +227,7 @@ def test_a_file_brings_everything_back_and_a_broken_one_is_named(tmp_path: Path)
             Hierarchy.load(path)
     arrays = hierarchy.arrays()
     for change, message in (
-        ({"schema": np.array(99)}, "hierarchy schema 99, this version reads up to 1; update emovoca"),
+        ({"schema": np.array(99)}, "hierarchy schema 99, this version reads up to 2; update emovoca"),
         ({"spirals1": arrays["spirals1"] + 1}, "spirals on level 1 that do not fit"),
         ({"up_indices0": arrays["up_indices0"] + 1}, "a step from level 0 that does not fit"),
         ({"down1": arrays["down1"][:-1]}, "a step from level 1 that does not fit"),

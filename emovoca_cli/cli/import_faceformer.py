@@ -13,15 +13,7 @@ if TYPE_CHECKING:
     from emovoca_cli.cli.console import Reporter
     from emovoca_cli.types import MeshTemplate
 
-app = typer.Typer(no_args_is_help=True, help="Take over published weights: faceformer.")
 
-
-@app.callback()
-def group() -> None:
-    """Hold the kinds of weights as commands of their own, even while there is one."""
-
-
-@app.command("faceformer")
 def faceformer(
     file: Annotated[Path, typer.Argument(help="FaceFormer's vocaset.pth, as published.")],
     template: Annotated[
