@@ -35,7 +35,21 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obj
 
 @pytest.mark.parametrize(
     "words",
-    ["", "prep", "mix", "build-dataset", "animate", "render", "doctor", "info", "train", "train desd", "train s2l", "train s2d", "evaluate score"],
+    [
+        "",
+        "prep",
+        "mix",
+        "build-dataset",
+        "animate",
+        "render",
+        "doctor",
+        "info",
+        "train",
+        "train desd",
+        "train s2l",
+        "train s2d",
+        "evaluate score",
+    ],
 )
 def test_every_help_has_an_example(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*words.split(), "--help"]) == 0
