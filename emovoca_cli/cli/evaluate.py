@@ -79,6 +79,9 @@ def score(
     seed: Seed = 0,
     out: Annotated[Optional[Path], typer.Option("--out", help="Write the report as JSON.")] = None,
     csv: Annotated[Optional[Path], typer.Option("--csv", help="Write every number as a row of a .csv.")] = None,
+    plot: Annotated[
+        Optional[Path], typer.Option("--plot", help="Draw LVE and UVE by emotion and intensity (.png, .svg, .pdf).")
+    ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -96,6 +99,7 @@ def score(
     from emovoca_cli.errors import UsageError
     from emovoca_cli.evaluation.faces import load_faces
     from emovoca_cli.evaluation.labels import read_table
+    from emovoca_cli.evaluation.plot import check_plot, plot_bars
     from emovoca_cli.evaluation.report import build_report, write_csv
     from emovoca_cli.evaluation.score import Options, score_folders
     from emovoca_cli.evaluation.statistics import Bootstrap
@@ -108,7 +112,9 @@ def score(
     _one_of("--bootstrap-by", bootstrap_by, ("sequence", "subject"))
     if bootstrap < 0 or not 0 < confidence < 1:
         raise UsageError(f"--bootstrap {bootstrap} and --confidence {confidence:g}: expected 0 or more draws, and 0 to 1")
-    for place in (out, csv):
+    if plot is not None:
+        check_plot(plot)
+    for place in (out, csv, plot):
         if place is not None:
             check_output(place, overwrite=overwrite)
     metres = _metres(unit)
@@ -132,6 +138,9 @@ def score(
     if csv is not None:
         write_csv(csv, report)
         reporter.say(f"wrote {csv}")
+    if plot is not None:
+        plot_bars(report, plot)
+        reporter.say(f"wrote {plot}")
     reporter.result(report)
 
 

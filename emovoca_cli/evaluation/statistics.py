@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emovoca_cli.evaluation.measure import Array
-
-CHUNK = 256
 
 
 @dataclass
@@ -25,9 +23,14 @@ class Tally:
     sums: list[float] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    _places: dict[int, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._places = {sequence: index for index, sequence in enumerate(self.sequences)}
 
     def add(self, sequence: int, unit: str, total: float, weight: float) -> None:
-        """Enter a sequence's sum over `weight` things."""
+        """Enter a sequence's sum over `weight` things; each sequence once."""
+        self._places[sequence] = len(self.sequences)
         self.sequences.append(sequence)
         self.units.append(unit)
         self.sums.append(total)
@@ -40,8 +43,7 @@ class Tally:
 
     def only(self, chosen: Iterable[int]) -> Tally:
         """The same for some of the sequences."""
-        wanted = set(chosen)
-        kept = [index for index, sequence in enumerate(self.sequences) if sequence in wanted]
+        kept = [self._places[sequence] for sequence in chosen if sequence in self._places]
         return Tally(
             [self.units[index] for index in kept],
             [self.sequences[index] for index in kept],
@@ -90,15 +92,17 @@ def estimate(tally: Tally, bootstrap: Bootstrap, finish: Callable[[Array], Array
 
 def _draw(sums: Array, weights: Array, bootstrap: Bootstrap) -> Array:
     """Means (draws,) of units drawn with replacement."""
-    generator = np.random.default_rng(bootstrap.seed)
-    count = len(sums)
-    means: list[NDArray[np.float64]] = []
-    for start in range(0, bootstrap.draws, CHUNK):
-        times = generator.multinomial(count, np.full(count, 1 / count), size=min(CHUNK, bootstrap.draws - start))
-        drawn = times @ weights
-        usable = drawn > 0
-        means.append((times @ sums)[usable] / drawn[usable])
-    return np.concatenate(means)
+    times = _times(len(sums), bootstrap.draws, bootstrap.seed)
+    drawn = times @ weights
+    usable = drawn > 0
+    return np.asarray((times @ sums)[usable] / drawn[usable])
+
+
+@lru_cache(maxsize=4)
+def _times(count: int, draws: int, seed: int) -> Array:
+    """How often each of `count` units is drawn, (draws,count): the same for every metric, so that they can be compared."""
+    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+    return times.astype(np.float64)
 
 
 def shares(names: Sequence[str]) -> list[float]:
