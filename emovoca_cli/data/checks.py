@@ -98,7 +98,7 @@ class Ruler:
         if degrees > TURN_DEGREES or shift > SHIFT_METRES:
             raise DataError(
                 f"was moved against its face at rest: turned by {degrees:.0f} degrees, shifted by {shift * MM:.0f} mm "
-                "(Blender's export turns z up); export it with y up, z forward and the head in place"
+                "(Blender's export turns z up, VOCASET's registereddata keeps head pose); expected y up, z forward, in place"
             )
 
     def motion(self, frames: Float, *, pose: bool = True) -> tuple[Float, str]:

@@ -240,11 +240,14 @@ def _first_frame_fits(item: Spoken, neutral: Float, template: MeshTemplate, find
 def _note_missing(spoken: list[Spoken], findings: Findings) -> None:
     """Say which of VOCASET's 480 sentences are not there."""
     there = {(item.subject, item.sentence) for item in spoken}
+    absent = []
     for split, subjects in VOCASET_SPLITS.items():
         for subject in subjects:
             lacking = [sentence for sentence in SENTENCES if (subject, sentence) not in there]
             if len(lacking) == len(SENTENCES):
-                findings.note(f"{subject} ({split}) is not there")
+                absent.append(f"{subject} ({split})")
             elif lacking:
                 shown = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")
                 findings.note(f"{subject} has no {shown} (VOCASET as published lacks 5 of its 480 sentences)")
+    if absent:
+        findings.note(f"{len(absent)} of VOCASET's 12 subjects are not there: {', '.join(absent)}")

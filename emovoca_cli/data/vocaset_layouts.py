@@ -23,7 +23,7 @@ from emovoca_cli.mesh.io import SUFFIXES, read_mesh
 from emovoca_cli.types import Float, Int, topology_hash
 
 VERTS, INDEX, AUDIO, TEMPLATES = "data_verts.npy", "subj_seq_to_idx.pkl", "raw_audio_fixed.pkl", "templates.pkl"
-MESH_ROOTS = ("", "registereddata", "unposedcleaneddata", "meshes")
+MESH_ROOTS = ("", "unposedcleaneddata", "registereddata", "meshes")
 LONGEST_HEADER = 1 << 16
 """Bytes of an .npy header that are read at most; the published file's is longer than NumPy's own limit."""
 
