@@ -38,8 +38,8 @@ class FaceFormerConfig:
     """Frames that the axes are found from."""
     mouth_weight: float = 4.0
     """Extra weight of the vertices of the mouth (0 in the paper)."""
-    velocity_weight: float = 4.0
-    """Weight of the squared error of frame-to-frame differences (0 in the paper)."""
+    velocity_weight: float = 0.0
+    """Weight of the squared error of frame-to-frame differences (not in the paper): smooths, and damps the lips."""
     conditions_per_clip: int = 1
     """Emotional versions of a talking clip that are decoded for training, besides the neutral one."""
     copies: int = 4
