@@ -46,7 +46,7 @@ def tone(path: Path, seconds: float = 1.0, *, level: float = 0.3, rate: int = 16
 def test_no_such_command_or_option(fails: Fails) -> None:
     assert "anmate" in fails("anmate", "x.wav", code=2)
     assert "--emotoin" in fails("animate", "x.wav", "--emotoin", "happy", code=2)
-    assert "'--intensity'" in fails("animate", "x.wav", "--intensity", "loud", code=2)
+    assert "'loud'" in fails("animate", "x.wav", "--intensity", "loud", code=2)
 
 
 def test_missing_speech(fails: Fails) -> None:
