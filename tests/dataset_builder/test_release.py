@@ -16,7 +16,7 @@ from emovoca_cli.cli.app import run
 from emovoca_cli.constants import EMOTIONS_V1
 from emovoca_cli.data.checks import Findings
 from emovoca_cli.data.store import Store, StoreWriter
-from emovoca_cli.dataset_builder.build import build_dataset
+from emovoca_cli.dataset_builder.build import Progress, build_dataset
 from emovoca_cli.dataset_builder.plan import make_plan
 from emovoca_cli.dataset_builder.reader import EmoDataset
 from emovoca_cli.dataset_builder.release_names import doubled
@@ -76,10 +76,12 @@ def flame(tmp_path: Path) -> Path:
     return folder
 
 
-def read_back(folder: Path, out: Path, flame: Path, *, fps: float | None = None) -> tuple[EmoDataset, Findings, int]:
+def read_back(
+    folder: Path, out: Path, flame: Path, *, fps: float | None = None, progress: Progress | None = None
+) -> tuple[EmoDataset, Findings, int]:
     findings = Findings()
     source = open_release(folder, known=grid(), findings=findings, template=flame / "FLAME_sample.ply", flame=flame)
-    done = write_dataset(source, out, fps=fps, findings=findings, version=__version__)
+    done = write_dataset(source, out, fps=fps, findings=findings, version=__version__, progress=progress)
     return EmoDataset(out), findings, done.kept
 
 
@@ -164,8 +166,15 @@ def test_reading_it_back_gives_the_dataset_that_was_written(
     written: tuple[Path, Store, Store, FakeMixer], tmp_path: Path, flame: Path
 ) -> None:
     folder, talk, expression, mixer = written
-    dataset, findings, _ = read_back(folder, tmp_path / "read", flame, fps=talk.fps)
-    assert findings.problems == []
+
+    def stop(done: int, total: int, metrics: object) -> None:
+        if done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_back(folder, tmp_path / "read", flame, fps=talk.fps, progress=stop)
+    dataset, findings, kept = read_back(folder, tmp_path / "read", flame, fps=talk.fps)
+    assert (findings.problems, kept) == ([], 20)
     assert verify_dataset(tmp_path / "read").problems == ()
     build_dataset(talk, expression, mixer, tmp_path / "own", "v1", store="mesh")
     own = EmoDataset(tmp_path / "own", load_mixer=FakeMixer)
