@@ -206,7 +206,7 @@ def test_tables_reach_the_same_millimetres_on_a_weaker_rig() -> None:
     fitted = fit_tables(weak, points)
     gains, rest = measures(weak, points)
     wanted = load_outcomes()["visemes"]["AA"]
-    assert (rest + gains @ fitted.visemes["AA"])[0] == pytest.approx(wanted[0], abs=0.5)
+    assert (rest + gains @ fitted.visemes["AA"])[0] == pytest.approx(wanted[0], abs=1.0)
     assert fitted.visemes["AA"][ARKIT_INDEX["jawOpen"]] > 1.4 * same.visemes["AA"][ARKIT_INDEX["jawOpen"]]
     assert fitted.emotions["happy"][ARKIT_INDEX["mouthSmileLeft"]] < 0.8 * same.emotions["happy"][ARKIT_INDEX["mouthSmileLeft"]]
     before, after = (np.mean([row[i] for row in fitted.missed.values()]) for i in (0, 1))
