@@ -59,7 +59,8 @@ Matrices = Annotated[
     ),
 ]
 Template = Annotated[
-    Optional[Path], typer.Option("--template", help=f"The face at rest, a FLAME mesh (default: {MESH_FILE}, the hierarchy's).")
+    Optional[Path],
+    typer.Option("--template", help=f"The face at rest, a FLAME mesh (default: {MESH_FILE} if near, else the hierarchy's own)."),
 ]
 Static = Annotated[
     Optional[Path], typer.Option("--static-embedding", help=f"{STATIC_FILE}: 51 landmarks (default: looked for near the others).")
