@@ -42,7 +42,7 @@ def test_an_impulse_shows_in_its_frame(seconds: float, fps: float) -> None:
     energy = 10 ** (mels / 10)
     centre = (energy.sum(axis=1) * np.arange(frames)).sum() / energy.sum()
     assert abs(centre - seconds * fps) < 0.5
-    assert abs(int(energy.sum(axis=1).argmax()) - round(seconds * fps)) <= (1 if fps > 30 else 0) or abs(centre % 1 - 0.5) < 0.2
+    assert abs(int(energy.sum(axis=1).argmax()) - seconds * fps) <= 1
 
 
 def test_taps_lose_nothing_at_30_fps() -> None:
