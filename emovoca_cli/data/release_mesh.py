@@ -118,7 +118,7 @@ def _kept(matrix: Any) -> Int:
     rows = sparse.csr_matrix(matrix)
     if (np.diff(rows.indptr) != 1).any() or (rows.data != 1).any():
         raise ValueError("a row of D is not a single one")
-    return rows.indices.astype(np.int32)
+    return np.asarray(rows.indices, dtype=np.int32)
 
 
 def _taps(matrix: Any) -> tuple[Int, Float]:

@@ -90,7 +90,7 @@ def components(faces: AnyInt, vertex_count: int) -> Int:
     """Label (V,) of each vertex's connected component, numbered by lowest vertex; a vertex without faces is one of its own."""
     _, labels = connected_components(adjacency(faces, vertex_count), directed=False)
     _, first = np.unique(labels, return_index=True)
-    return np.argsort(np.argsort(first))[labels].astype(np.int32)
+    return np.asarray(np.argsort(np.argsort(first))[labels], dtype=np.int32)
 
 
 def faces_of_vertices(faces: AnyInt, vertex_count: int) -> list[list[int]]:
