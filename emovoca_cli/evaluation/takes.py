@@ -102,6 +102,9 @@ def _from_npy(path: Path, metres: float, fps: float | None) -> Take:
 
 def _from_clip(path: Path) -> Take:
     clip = Clip.load(path)
+    if clip.provenance.get("life"):
+        # Blinks and head motion are drawn by chance: a score over them would measure the dice.
+        raise DataError(f"{path} has blinks, gaze and head motion laid over it; make it again with --no-life to score it")
     emotion, intensity = emotion_of(clip)
     said = clip.provenance.get("speech")
     speech = str(said["path"]) if isinstance(said, dict) and "path" in said else None

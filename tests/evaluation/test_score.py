@@ -6,6 +6,7 @@ import csv
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import numpy as np
 import pytest
 
 from emovoca_cli.cli.app import run
+from emovoca_cli.errors import DataError
 from emovoca_cli.evaluation.labels import Labels, labels_of, name_pattern
 from emovoca_cli.evaluation.regions import Region, find_region, read_indices
 from emovoca_cli.evaluation.statistics import Bootstrap, Tally, estimate
+from emovoca_cli.evaluation.takes import _from_clip
+from emovoca_cli.types import Clip
 from tests.evaluation import worked
 
 pytestmark = pytest.mark.unit
@@ -268,3 +272,12 @@ def test_the_bootstrap_covers_the_truth_as_often_as_it_says() -> None:
         hits += found.low <= 1.0 <= found.high
     assert 0.82 <= hits / 200 <= 0.96
     assert estimate(Tally(), Bootstrap(), lambda means: means) is None
+
+
+def test_a_clip_with_life_in_it_is_not_scored(tmp_path: Path) -> None:
+    worked.write_clip(tmp_path / "a.npz", np.zeros((3, 4, 3), np.float32))
+    clip = Clip.load(tmp_path / "a.npz")
+    assert _from_clip(tmp_path / "a.npz").frames == 3
+    replace(clip, provenance={**clip.provenance, "life": {"seed": 0}}).save(tmp_path / "b.npz")
+    with pytest.raises(DataError, match="--no-life"):
+        _from_clip(tmp_path / "b.npz")
