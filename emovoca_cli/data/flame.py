@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from emovoca_cli.constants import LANDMARKS
 from emovoca_cli.data.checks import UNITS, size_unit
-from emovoca_cli.data.restricted import load_npy, load_pickle
+from emovoca_cli.data.release_mesh import flame_landmarks
+from emovoca_cli.data.restricted import load_pickle
 from emovoca_cli.errors import DataError, TopologyError, UsageError
 from emovoca_cli.mesh.io import read_mesh
 from emovoca_cli.mesh.landmarks import landmark_points
@@ -75,7 +75,7 @@ def flame_template(
     static, dynamic, masks = (find_file(file, folders) for file in (STATIC, DYNAMIC, MASKS))
     notes = []
     if static is not None and dynamic is not None:
-        where, weights = landmark_embedding(static, dynamic, len(faces))
+        where, weights = flame_landmarks(static, dynamic, len(faces))
     else:
         missing = " and ".join(file for file, found in ((STATIC, static), (DYNAMIC, dynamic)) if found is None)
         notes.append(f"landmarks are estimated, some 3-10 mm off: {missing} not found (pass --flame FOLDER for FLAME's own)")
@@ -84,28 +84,6 @@ def flame_template(
     if masks is not None:
         areas |= mask_regions(masks, len(vertices))
     return MeshTemplate(name, metres, faces, where, weights, MappingProxyType(areas)), tuple(notes)
-
-
-def landmark_embedding(static: Path, dynamic: Path, face_count: int) -> tuple[Int, Float]:
-    """The 68 landmarks of FLAME's files: 17 of the jaw line seen from the front, then 51 fixed ones; faces (68,), weights (68,3).
-
-    Raises DataError for files of another form or topology.
-    """
-    fixed = load_pickle(static)
-    content = load_npy(dynamic)
-    contour = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
-    try:
-        where = np.concatenate([np.asarray(contour["lmk_face_idx"][0]).reshape(-1), np.asarray(fixed["lmk_face_idx"]).reshape(-1)])
-        weights = np.concatenate(
-            [np.asarray(contour["lmk_b_coords"][0]).reshape(-1, 3), np.asarray(fixed["lmk_b_coords"]).reshape(-1, 3)]
-        )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(f"{static} and {dynamic} are no landmark embeddings (lmk_face_idx, lmk_b_coords): {error}") from error
-    if where.shape != (LANDMARKS,) or weights.shape != (LANDMARKS, 3):
-        raise DataError(f"{static} and {dynamic} hold {len(where)} landmarks, expected {JAW_LINE} and {LANDMARKS - JAW_LINE}")
-    if where.min() < 0 or where.max() >= face_count or np.abs(weights.sum(axis=1) - 1).max() > 1e-3:
-        raise DataError(f"{static} and {dynamic} name faces outside 0..{face_count - 1}: they belong to another topology")
-    return where.astype(np.int32), weights.astype(np.float32)
 
 
 def mask_regions(path: Path, vertex_count: int) -> dict[str, Bool]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from emovoca_cli.cli.faces import builtin_template
-from emovoca_cli.data.flame import flame_template, landmark_embedding, mask_regions
+from emovoca_cli.data.flame import flame_template, mask_regions
+from emovoca_cli.data.release_mesh import flame_landmarks
 from emovoca_cli.errors import DataError, TopologyError
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.mesh.transfer import transfer_landmarks
@@ -37,14 +38,14 @@ def test_landmarks_and_masks_are_those_of_the_files(tmp_path: Path) -> None:
 def test_files_of_another_topology_are_refused(tmp_path: Path) -> None:
     real.write_flame_files(tmp_path)
     files = tmp_path / "flame_static_embedding.pkl", tmp_path / "flame_dynamic_embedding.npy"
-    with pytest.raises(DataError, match="belong to another topology"):
-        landmark_embedding(*files, 100)
+    with pytest.raises(DataError, match="is it FLAME's"):
+        flame_landmarks(*files, 100)
     real.dump(tmp_path / "FLAME_masks.pkl", {name: [9000] for name in ("lips", "left_eye_region", "forehead")})
     with pytest.raises(DataError, match="vertices outside"):
         mask_regions(tmp_path / "FLAME_masks.pkl", 5023)
     real.dump(files[0], {"lmk_face_idx": np.arange(3)})
-    with pytest.raises(DataError, match="no landmark embeddings"):
-        landmark_embedding(*files, 9000)
+    with pytest.raises(DataError, match="not FLAME's landmark embeddings"):
+        flame_landmarks(*files, 9000)
 
 
 def test_without_files_landmarks_are_carried_over_from_the_known_face() -> None:

@@ -126,10 +126,10 @@ def test_the_real_peaks_are_an_expression_store(tmp_path: Path, capsys: pytest.C
 
 def test_landmarks_carried_over_come_near_flames_own() -> None:
     folder = shared_data() / "emovoca_release" / "template"
-    from emovoca_cli.data.flame import landmark_embedding
+    from emovoca_cli.data.release_mesh import flame_landmarks
 
     vertices, faces = read_mesh(folder / "FLAME_sample.ply")
-    own = landmark_embedding(folder / "flame_static_embedding.pkl", folder / "flame_dynamic_embedding.npy", len(faces))
+    own = flame_landmarks(folder / "flame_static_embedding.pkl", folder / "flame_dynamic_embedding.npy", len(faces))
     found = transfer_landmarks(builtin_template(), vertices, faces)
     apart = 1000 * np.linalg.norm(landmark_points(vertices, faces, *own) - landmark_points(vertices, faces, *found), axis=1)
     assert apart.mean() < 8
