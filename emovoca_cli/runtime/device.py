@@ -35,6 +35,11 @@ def launched() -> bool:
     return int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
+def is_first() -> bool:
+    """Whether this process speaks for all: the only one, or the first of those launched."""
+    return not launched() or int(os.environ.get("RANK") or 0) == 0
+
+
 def _cuda() -> torch.device:
     if not launched():
         return torch.device("cuda")
