@@ -100,10 +100,10 @@ def score(
     from emovoca_cli.evaluation.faces import load_faces
     from emovoca_cli.evaluation.labels import read_table
     from emovoca_cli.evaluation.plot import check_plot, plot_bars
-    from emovoca_cli.evaluation.report import build_report, write_csv
+    from emovoca_cli.evaluation.report import COLUMNS, build_report, table_rows
     from emovoca_cli.evaluation.score import Options, score_folders
     from emovoca_cli.evaluation.statistics import Bootstrap
-    from emovoca_cli.files import check_output, write_json
+    from emovoca_cli.files import check_output, write_json, write_table
 
     reporter = Reporter(json_output=json, quiet=quiet)
     if truth is None and (preset or not motion):
@@ -136,7 +136,7 @@ def score(
         write_json(out, report)
         reporter.say(f"wrote {out}")
     if csv is not None:
-        write_csv(csv, report)
+        write_table(csv, COLUMNS, table_rows(report))
         reporter.say(f"wrote {csv}")
     if plot is not None:
         plot_bars(report, plot)
