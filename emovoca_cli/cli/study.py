@@ -213,18 +213,18 @@ def _print(report: dict[str, Any], reporter: Reporter) -> None:
     from emovoca_cli.study.report import cell_row, cells, naming_pairs
 
     level = f"{100 * report['bootstrap']['confidence']:g} %"
-    heads = ("test", "question", "systems", "preferred", level, "Wilson", "wins-ties-losses", "p answers", "p people", "left", "n")
-    rows: list[tuple[str, ...]] = [
-        (
-            one["group"], one["question"], " / ".join(one["systems"]), f"{one['percent']:.1f} % / {one['other_percent']:.1f} %",
-            _range(one["low"], one["high"]), _range(*one["wilson"]), f"{one['wins']}-{one['ties']}-{one['losses']}",
-            _chance(one["p_answers"]), _chance(one["p_participants"]),
-            "" if one["left_percent"] is None else f"{one['left_percent']:.0f} %", f"{one['answers']} of {one['participants']}",
-        )
-        for one in report["preferences"]
-    ]  # fmt: skip
-    if rows:
-        reporter.table("preferences", heads, rows)
+    heads = ("test", "question", "preferred", level, "Wilson", "won-tied-lost", "p")
+    for systems in dict.fromkeys(tuple(one["systems"]) for one in report["preferences"]):
+        rows: list[tuple[str, ...]] = [
+            (
+                one["group"], one["question"], f"{one['percent']:.1f} % / {one['other_percent']:.1f} %",
+                _range(one["low"], one["high"]), _range(*one["wilson"]), f"{one['wins']}-{one['ties']}-{one['losses']}",
+                _chance(one["p_participants"]),
+            )
+            for one in report["preferences"]
+            if tuple(one["systems"]) == systems
+        ]  # fmt: skip
+        reporter.table(f"preferred, {' / '.join(systems)} (p by participants)", heads, rows)
     for first, second in naming_pairs(report):
         title = f"emotion named without sound, {first['group']}, in %: {first['system']}/{second['system']} (wanted in rows)"
         reporter.table(title, *cells(first, second))
@@ -232,7 +232,8 @@ def _print(report: dict[str, Any], reporter: Reporter) -> None:
         right = one["accuracy"]
         reporter.say(
             f"  {one['system']}, {one['group']}: {right['percent']:.1f} % named right "
-            f"({level}: {_range(right['low'], right['high'])}, chance {one['chance_percent']:.1f} %), {right['answers']} answers of {right['participants']} participants"
+            f"({level}: {_range(right['low'], right['high'])}, chance {one['chance_percent']:.1f} %), "
+            f"{right['answers']} answers of {right['participants']} participants"
         )
     for table in report.get("paper", ()):
         names = "/".join(table["systems"])

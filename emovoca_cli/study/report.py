@@ -17,6 +17,7 @@ from emovoca_cli.study.score import Confusion, Preference, Share
 REPORT_SCHEMA = 1
 COLUMNS = (
     "kind", "group", "question", "system", "other", "wanted", "named", "percent", "low", "high", "count", "answers", "participants",
+    "ties", "losses", "wilson_low", "wilson_high", "p_answers", "p_participants", "left_percent",
 )  # fmt: skip
 
 
@@ -144,8 +145,9 @@ def table_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One flat row a number, for .csv."""
     rows: list[dict[str, Any]] = []
     for one in report["preferences"]:
-        shared = {key: one[key] for key in ("group", "question", "percent", "low", "high", "answers", "participants")}
-        rows.append({"kind": "preference", "system": one["systems"][0], "other": one["systems"][1], "count": one["wins"]} | shared)
+        low, high = one["wilson"]
+        named = {"system": one["systems"][0], "other": one["systems"][1], "wilson_low": low, "wilson_high": high}
+        rows.append({"kind": "preference", "count": one["wins"]} | named | {key: one[key] for key in COLUMNS if key in one})
     for one in report["naming"]:
         base = {
             "group": one["group"],

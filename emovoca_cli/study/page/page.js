@@ -143,7 +143,8 @@
     const go = make("button", { class: "go", type: "button", id: "go-on" }, texts.go_on);
     go.addEventListener("click", trial);
     const again = arrived && done > 0 ? [make("p", { id: "resumed" }, fill(texts.resumed, { done, total: row.length }))] : [];
-    words(texts.title, kindOf(done) === 1 ? texts.naming_intro : texts.pair_intro, ...again, go);
+    const kind = kindOf(done) === 1 ? "naming" : "pair";
+    words(texts[kind + "_title"], texts[kind + "_intro"], ...again, go);
     go.focus();
   }
 
@@ -210,7 +211,7 @@
     show(
       make("div", { class: pair ? "videos two" : "videos" }, ...players.map((one) => one.element)),
       hint,
-      ...fields.map((one) => one.element),
+      make("div", { class: "questions" }, ...fields.map((one) => one.element)),
       make("div", { class: "last" }, next, make("p", { class: "keys" }, pair ? texts.keys_pair : texts.keys_naming)),
     );
     keys = (key) => {
