@@ -11,7 +11,7 @@ import numpy as np
 from emovoca_cli.evaluation.plot import check_plot
 from emovoca_cli.files import atomic_write
 
-_OURS, _OTHER, _INK = "#23508c", "#d7d2c8", "#23211d"
+_OURS, _OTHER, _INK = "#8db0da", "#d7d2c8", "#23211d"
 
 
 def plot_study(report: Mapping[str, Any], path: Path) -> None:
@@ -48,11 +48,11 @@ def _bars(axis: Any, rows: list[Mapping[str, Any]]) -> None:
     axis.errorbar(shares, places, xerr=np.maximum(errors, 0), fmt="none", ecolor=_INK, capsize=4)
     axis.axvline(50, color=_INK, linewidth=0.8, linestyle=":")
     for place, one in zip(places, rows, strict=True):
-        axis.text(1.5, place, f"{one['systems'][0]} {one['percent']:.1f} %", color="white", va="center", fontsize=9)
+        axis.text(1.5, place, f"{one['systems'][0]} {one['percent']:.1f} %", color=_INK, va="center", fontsize=9)
         axis.text(98.5, place, f"{one['systems'][1]} {one['other_percent']:.1f} %", color=_INK, va="center", ha="right", fontsize=9)
     axis.set_yticks(places, names)
     axis.set_xlim(0, 100)
-    axis.set_xlabel(f"preferred (%), of {rows[0]['participants']} participants" if len(rows) == 1 else "preferred (%)")
+    axis.set_xlabel("preferred (%)")
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.tick_params(axis="y", length=0)
 

@@ -186,7 +186,7 @@ def test_nothing_can_be_answered_before_it_was_watched(browser: Chrome, study: t
     browser.execute_script("const v = document.querySelector('video'); v.currentTime = v.duration; v.play()")
     WebDriverWait(browser, 20).until(lambda _: browser.execute_script("return document.querySelector('video').ended"))
     assert sitting.all("figure.watched") == []
-    assert not sitting.one("#next").is_enabled(), "to jump to the end is not to watch"
+    assert not any(one.is_enabled() for one in sitting.all("fieldset input, #next")), "to jump to the end is not to watch"
     assert browser.execute_script("return document.querySelector('video').muted"), "a silent face makes no sound"
     sitting.watch()
     assert all(one.is_enabled() for one in sitting.all("fieldset input"))
