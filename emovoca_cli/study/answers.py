@@ -16,6 +16,8 @@ from emovoca_cli.study.design import NAMING, SAME, SCHEMA, SIDES, Design
 
 _HASTE = 0.9
 """Share of the videos' length that answering takes at least; clocks are coarse."""
+_CLOCK = 60_000
+"""Milliseconds by which a device may set its clock back meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _check_row(row: dict[str, Any], design: Design, index: int, videos: tuple[st
     plays = row["plays"]
     if len(plays) != len(videos) or not all(_count(times) and times >= 1 for times in plays):
         raise DataError(f"{where} was answered without watching")
-    if not _count(row["shown"]) or not _count(row["answered"]) or row["shown"] < clock:
+    if not _count(row["shown"]) or not _count(row["answered"]) or row["shown"] < clock - _CLOCK:
         raise DataError(f"{where} was shown before the one before it was answered")
     took, needs = (row["answered"] - row["shown"]) / 1000, sum(design.videos[number].seconds for number in videos)
     if took < _HASTE * needs:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from emovoca_cli import __version__
+
 LIP_SYNC, EMOTION, NAMING = QUESTIONS = ("lip_sync", "emotion", "naming")
 """Which lips fit the speech better, which face shows the named emotion better, and which emotion a silent face shows."""
 SIDES = ("a", "b")
@@ -73,7 +75,7 @@ class Design:
 
     def public(self) -> dict[str, Any]:
         """What the page knows: nothing in it says which system made a video, or which emotion a silent one wants."""
-        return {"kind": "emovoca-study", "schema": SCHEMA, "study": self.study, **self._content()}
+        return {"kind": "emovoca-study", "schema": SCHEMA, "emovoca": __version__, "study": self.study, **self._content()}
 
     def _content(self) -> dict[str, Any]:
         return {

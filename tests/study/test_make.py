@@ -70,6 +70,22 @@ def test_the_first_of_a_pair_in_the_page_is_not_always_the_first_system(videos: 
     assert firsts == {"ours", "other"}
 
 
+def test_of_three_systems_the_first_meets_each_or_all_meet_all(videos: Path, tmp_path: Path) -> None:
+    systems = {"ours": videos / "ours", "b": videos / "other", "c": videos / "ours"}
+    for every, pairs in ((False, {"ours b", "ours c"}), (True, {"ours b", "ours c", "b c"})):
+        design = made(tmp_path / str(every), request_of(videos, systems=systems, every=every)).design
+        met = [sorted(design.videos[number].system for number in trial.videos) for trial in design.trials if len(trial.videos) == 2]
+        assert {" ".join(pair) for pair in met} == {" ".join(sorted(pair.split())) for pair in pairs}
+        assert len(met) == 3 * len(pairs), "two items of Test 1 and one of Test 2"
+        for participant in range(1, 7):
+            sides = [
+                [design.videos[number].system for number in shown] for _, shown in design.shown(participant) if len(shown) == 2
+            ]
+            for pair in pairs:
+                first = [side[0] == pair.split()[0] for side in sides if sorted(side) == sorted(pair.split())]
+                assert 1 <= sum(first) <= 2, "of three, one or two have the first system as A"
+
+
 def test_the_same_request_gives_the_same_study_and_another_is_not_written_over_it(videos: Path, tmp_path: Path) -> None:
     first = made(tmp_path / "study", request_of(videos))
     key = (tmp_path / "study" / "key.json").read_bytes()

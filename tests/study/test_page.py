@@ -211,7 +211,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.mark.parametrize("embed", [False, True])
 def test_from_a_static_server_or_as_one_file(browser: Chrome, videos: Path, tmp_path: Path, embed: bool) -> None:
     folder = tmp_path / "study"
-    design = made(folder, request_of(videos, embed=embed, ties=False)).design
+    design = made(folder, request_of(videos, embed=embed, ties=False, choices=("angry", "überrascht", "sad", "happy"))).design
     assert (folder / "page" / "videos").exists() != embed
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder / "page")))
     thread = threading.Thread(target=server.serve_forever)
@@ -220,10 +220,16 @@ def test_from_a_static_server_or_as_one_file(browser: Chrome, videos: Path, tmp_
         here = f"http://127.0.0.1:{server.server_port}/"
         sitting = Sitting(browser, here)
         sitting.begin(1)
-        sitting.screens(3)
+        chosen = sitting.screens(3)
+        assert "überrascht" in chosen.values()
+        sitting.one("#early").click()
+        findings = Findings()
+        kept = read_answers([sitting.saved(tmp_path / "downloads")], design, findings, allow_incomplete=True)
+        assert findings.problems == []
+        assert {answer.given for answer in kept} >= {"überrascht"}
         sitting.check_quiet()
         assert len(sitting.all("fieldset")[0].find_elements(By.CSS_SELECTOR, "input")) == 2
-        addresses = [url for url in requested(browser) if not url.startswith("data:")]
+        addresses = [url for url in requested(browser) if not url.startswith(("data:", "blob:"))]
         assert addresses
         assert all(url.startswith(here) for url in addresses)
         assert len(addresses) == 1 or not embed

@@ -55,7 +55,7 @@ def filled_in(design: Design, participant: int, choose: Choose, *, screens: int 
         clock += took
     finished = clock if screens is None else None
     content: dict[str, Any] = {
-        "kind": "emovoca-study-answers", "schema": 1, "study": design.study, "participant": participant,
+        "kind": "emovoca-study-answers", "schema": 1, "emovoca": "test", "study": design.study, "participant": participant,
         "agreed": 1_700_000_000_000, "finished": finished, "answers": rows,
     }  # fmt: skip
     return content | {"checksum": checksum(content)}

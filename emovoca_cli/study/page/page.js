@@ -50,7 +50,7 @@
   }
 
   function save() {
-    const content = { kind: "emovoca-study-answers", schema: study.schema, study: study.study, ...state };
+    const content = { kind: "emovoca-study-answers", schema: study.schema, emovoca: study.emovoca, study: study.study, ...state };
     content.checksum = crc32(new TextEncoder().encode(JSON.stringify(content)));
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1) + "\n"], { type: "application/json" }));
