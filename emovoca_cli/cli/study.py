@@ -172,11 +172,8 @@ def score(
     from emovoca_cli.evaluation.plot import check_plot
     from emovoca_cli.evaluation.statistics import Bootstrap
     from emovoca_cli.files import check_output, write_json, write_table
-    from emovoca_cli.study.answers import find_answers, read_answers
-    from emovoca_cli.study.make import read_key
     from emovoca_cli.study.plot import plot_study
-    from emovoca_cli.study.report import COLUMNS, build_report, table_rows
-    from emovoca_cli.study.score import score_study
+    from emovoca_cli.study.report import COLUMNS, score_files, table_rows
 
     reporter = Reporter(json_output=json, quiet=quiet)
     if bootstrap < 0 or not 0 < confidence < 1:
@@ -186,12 +183,9 @@ def score(
     for place in (out, csv, plot):
         if place is not None:
             check_output(place, overwrite=overwrite)
-    design = read_key(study)
     findings = Findings(told=lambda line: reporter.say(f"  left out: {line}"))
-    usable = read_answers(find_answers(answers), design, findings, allow_incomplete=allow_incomplete)
     draws = Bootstrap(bootstrap, seed, confidence)
-    scored = score_study(usable, design, draws)
-    report = build_report(design, usable, scored, bootstrap=draws, left_out=findings.problems, paper=paper)
+    report = score_files(answers, study, findings, bootstrap=draws, allow_incomplete=allow_incomplete, paper=paper)
     _print(report, reporter)
     if out is not None:
         write_json(out, report)

@@ -20,10 +20,11 @@ def plot_study(report: Mapping[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    bars, tables = report["preferences"], report["naming"]
+    bars, tables = report["preferences"], sorted(report["naming"], key=lambda one: str(one["group"]))
     columns = max(1, min(len(tables), len(report["systems"])))
-    below = -(-len(tables) // columns)
-    heights = ([0.9 + 0.55 * len(bars)] if bars else []) + [4.2] * below
+    seen = [sum(row is not None for row in one["percent"]) for one in tables]
+    heights = [0.9 + 0.55 * len(bars)] if bars else []
+    heights += [1.5 + 0.55 * max(seen[start : start + columns]) for start in range(0, len(tables), columns)]
     figure = Figure(figsize=(max(7.5, 4.6 * columns), sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
@@ -49,7 +50,7 @@ def _bars(axis: Any, rows: list[Mapping[str, Any]]) -> None:
     axis.axvline(50, color=_INK, linewidth=0.8, linestyle=":")
     for place, one in zip(places, rows, strict=True):
         axis.text(1.5, place, f"{one['systems'][0]} {one['percent']:.1f} %", color=_INK, va="center", fontsize=9)
-        axis.text(98.5, place, f"{one['systems'][1]} {one['other_percent']:.1f} %", color=_INK, va="center", ha="right", fontsize=9)
+        axis.text(101, place, f"{one['systems'][1]} {one['other_percent']:.1f} %", color=_INK, va="center", fontsize=9)
     axis.set_yticks(places, names)
     axis.set_xlim(0, 100)
     axis.set_xlabel("preferred (%)")

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emovoca_cli import __version__
+from emovoca_cli.data.checks import Findings
 from emovoca_cli.evaluation.statistics import Bootstrap
-from emovoca_cli.study.answers import Answer
+from emovoca_cli.study.answers import Answer, find_answers, read_answers
 from emovoca_cli.study.design import CHOICES, Design, compared
+from emovoca_cli.study.make import read_key
 from emovoca_cli.study.paper import TABLES, Matrix
-from emovoca_cli.study.score import Confusion, Preference, Share
+from emovoca_cli.study.score import Confusion, Preference, Share, score_study
 
 REPORT_SCHEMA = 1
 COLUMNS = (
     "kind", "group", "question", "system", "other", "wanted", "named", "percent", "low", "high", "count", "answers", "participants",
     "ties", "losses", "wilson_low", "wilson_high", "p_answers", "p_participants", "left_percent",
 )  # fmt: skip
+
+
+def score_files(
+    places: Sequence[Path],
+    folder: Path,
+    findings: Findings,
+    *,
+    bootstrap: Bootstrap,
+    allow_incomplete: bool = False,
+    paper: bool = False,
+) -> dict[str, Any]:
+    """The report on answer files (or folders of them) to the study in `folder`; what does not fit becomes a problem in `findings`.
+
+    Raises UsageError for missing files, DataError when the key is broken or no answer is usable.
+    """
+    design = read_key(folder)
+    answers = read_answers(find_answers(places), design, findings, allow_incomplete=allow_incomplete)
+    scored = score_study(answers, design, bootstrap)
+    return build_report(design, answers, scored, bootstrap=bootstrap, left_out=findings.problems, paper=paper)
 
 
 def build_report(

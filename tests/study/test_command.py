@@ -16,6 +16,7 @@ from emovoca_cli.cli.faces import builtin_template
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.study.make import Made, read_key
 from emovoca_cli.study.media import look_at
+from emovoca_cli.study.plot import plot_study
 from emovoca_cli.types import Clip
 from tests.study.test_score import prefer
 from tests.study.videos import filled_in, save
@@ -94,6 +95,9 @@ def test_answers_become_tables_and_a_picture(
         rows = list(csv.DictReader(stream))
     assert {row["kind"] for row in rows} == {"preference", "accuracy", "confusion"}
     assert Path(places["png"]).read_bytes().startswith(b"\x89PNG")
+    for number, part in enumerate(({"naming": []}, {"preferences": []}, {"naming": report["naming"][:1]})):
+        plot_study(report | part, tmp_path / f"part{number}.png")
+        assert (tmp_path / f"part{number}.png").read_bytes().startswith(b"\x89PNG")
     assert run([*words, "--out", places["json"]]) == 2, "a report is not written over another"
     save(tmp_path / "answers" / "5.json", filled_in(design, 5, prefer(design, "ours"), screens=2))
     capsys.readouterr()
