@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from emovoca_cli.config.loop import LoopSettings
+from emovoca_cli.config.loop import LoopSettings, not_negative
 from emovoca_cli.errors import UsageError
 
 
@@ -31,6 +31,10 @@ PRESETS = {"paper": DesdSizes(), "small": DesdSizes(encoder=(8, 16, 32, 64), dec
 """paper: the sizes of the authors' release. small: half the channels, a quarter of the work."""
 
 
+GAP_LOSS = 0.1
+"""Weight that `--gap-loss` gives the lip-gap loss."""
+
+
 @dataclass(frozen=True)
 class DesdConfig(LoopSettings):
     """How to train DE-SD (paper section 3.2.1). Talk and expression batches alternate, so half of the steps are of each."""
@@ -38,8 +42,14 @@ class DesdConfig(LoopSettings):
     sizes: DesdSizes = field(default_factory=DesdSizes)
     symmetric: bool = True
     """Start both halves of the decoder's first matrix equal; training on doubled codes never tells them apart."""
+    gap_loss: float = 0.0
+    """Weight of the lip-gap loss on unpaired mixtures (ours, see desd/gap.py); 0 = without it, as published."""
     steps: int = 6000
     checkpoint_every: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        not_negative(self, "gap_loss")
 
 
 def preset(name: str) -> DesdConfig:
