@@ -30,7 +30,11 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"config", "mesh", "data", "nn"},
     "render": {"mesh", "audio"},
     "assets": set(),
-}
+    "reproduce": {
+        "config", "mesh", "audio", "runtime", "data", "demo", "nn", "desd", "dataset_builder", "generators", "animation", "evaluation",
+        "render",
+    },
+}  # fmt: skip
 
 
 def imported_topics(path: Path) -> set[str]:

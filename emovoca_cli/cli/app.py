@@ -22,6 +22,7 @@ from emovoca_cli.cli import (
     mix,
     prep,
     render,
+    reproduce,
     train,
 )
 from emovoca_cli.cli.options import EXAMPLES
@@ -64,6 +65,7 @@ app.add_typer(import_release.app, name="import")
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
 app.add_typer(evaluate.app, name="evaluate")
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(face.app, name="face")
 app.command("doctor")(doctor.doctor)
 app.command("info")(info.info)

@@ -54,6 +54,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obj
         "train faceformer",
         "import faceformer",
         "evaluate score",
+        "reproduce",
     ],
 )
 def test_every_help_has_an_example(words: str, capsys: pytest.CaptureFixture[str]) -> None:

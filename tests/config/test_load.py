@@ -34,7 +34,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     [
         ("stepz=3", "unknown setting 'stepz' in stepz=3; did you mean 'steps'?"),
         ("sizes.latnt=3", "unknown setting 'latnt' in sizes.latnt=3; did you mean 'latent'?"),
-        ("xyzzy=3", "unknown setting 'xyzzy' in xyzzy=3; known: sizes, symmetric, steps"),
+        ("xyzzy=3", "unknown setting 'xyzzy' in xyzzy=3; known: sizes, symmetric, loss, steps"),
         ("steps", "cannot read the setting 'steps'; write it as key=value"),
         ("steps=many", "'steps' in steps=many is 'many', expected int"),
         ("steps=2.5", "'steps' in steps=2.5 is 2.5, expected int"),

@@ -1,0 +1,69 @@
+"""What can be reproduced, and how large: settings of every stage at three scales. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from emovoca_cli.config.desd import PRESETS, DesdConfig, DesdSizes
+from emovoca_cli.errors import UsageError
+
+RESULTS: Mapping[str, str] = {
+    "table1": "weighted against plain loss, double against single encoder",
+}
+"""Results of the paper by name, and what each is."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long and how large everything of a reproduction is."""
+
+    name: str
+    desd: DesdConfig
+    """Settings of every DE-SD that is trained; the variants of a table change one thing each."""
+    seeds: int
+    """How many seeds each trained cell is repeated with, unless the user says otherwise."""
+    test_frames: int
+    """Frames of each test set that reconstruction is measured on."""
+    talk_clips: int
+    """Talking clips of the test identities that mixtures are made of."""
+    picture: int
+    """Pixels of the side of one rendered face."""
+
+
+SCALES: Mapping[str, Scale] = {
+    "tiny": Scale(
+        "tiny",
+        desd=DesdConfig(
+            DesdSizes(encoder=(4, 4, 8, 8), decoder=(8, 8, 4, 4), latent=16),
+            steps=6,
+            batch=4,
+            warmup=1,
+            checkpoint_every=3,
+            log_every=3,
+        ),
+        seeds=2,
+        test_frames=12,
+        talk_clips=1,
+        picture=64,
+    ),
+    "demo": Scale(
+        "demo",
+        desd=DesdConfig(
+            DesdSizes(encoder=(8, 16, 32, 64), decoder=(32, 16, 16, 8), latent=256), steps=2000, checkpoint_every=500, log_every=50
+        ),
+        seeds=3,
+        test_frames=500,
+        talk_clips=6,
+        picture=256,
+    ),
+    "full": Scale("full", desd=DesdConfig(PRESETS["paper"], steps=20_000), seeds=5, test_frames=2000, talk_clips=40, picture=384),
+}
+"""tiny: whether everything runs, seconds. demo: what two processor cores do in tens of minutes. full: the paper's sizes, for a GPU."""
+
+
+def scale_of(name: str) -> Scale:
+    """The scale of a name. Raises UsageError for an unknown one."""
+    if name not in SCALES:
+        raise UsageError(f"unknown --scale {name!r}; choose {', '.join(SCALES)}")
+    return SCALES[name]
