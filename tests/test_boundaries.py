@@ -31,8 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "render": {"mesh", "audio"},
     "assets": set(),
     "reproduce": {
-        "config", "mesh", "audio", "runtime", "data", "demo", "nn", "desd", "dataset_builder", "generators", "animation", "evaluation",
-        "render",
+        "config", "mesh", "audio", "runtime", "data", "demo", "nn", "desd", "dataset_builder", "generators", "animation",
+        "evaluation", "render",
     },
 }  # fmt: skip
 

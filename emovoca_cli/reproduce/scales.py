@@ -59,7 +59,8 @@ SCALES: Mapping[str, Scale] = {
     ),
     "full": Scale("full", desd=DesdConfig(PRESETS["paper"], steps=20_000), seeds=5, test_frames=2000, talk_clips=40, picture=384),
 }
-"""tiny: whether everything runs, seconds. demo: what two processor cores do in tens of minutes. full: the paper's sizes, for a GPU."""
+"""tiny: whether everything runs, in seconds. demo: what two processor cores do in tens of minutes. full: the paper's sizes, for a
+GPU."""
 
 
 def scale_of(name: str) -> Scale:

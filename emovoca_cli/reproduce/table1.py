@@ -35,9 +35,9 @@ COLUMNS = (
 )
 
 NOTES = (
-    "MVE and LVE: mean over frames of the largest L2 error over all vertices, over the lips; test identities, which no model has seen.",
-    "The paper's figures are of VOCASET and Florence 4D on FLAME meshes. LVE and the mean error are not in the paper: the largest error "
-    "of a face can lie anywhere, the weights serve the landmarks and so the lips.",
+    "MVE and LVE: mean over frames of the largest L2 error over all vertices, over the lips; on test identities.",
+    "The paper's figures are of VOCASET and Florence 4D on FLAME meshes.",
+    "LVE and the mean error are not in the paper: the largest error can lie anywhere, the weights serve landmarks and so the lips.",
 )
 
 
