@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    result: Annotated[str, typer.Argument(help="table1")],
+    result: Annotated[str, typer.Argument(help="table1, table2")],
     data: Data = None,
     scale: Annotated[
         str, typer.Option("--scale", help="tiny (seconds), demo (two cores, tens of minutes) or full (the paper's sizes, a GPU).")
@@ -33,6 +33,7 @@ def reproduce(
     A stopped run goes on where it was, and results share the models that they have in common.\n
     Examples:\n
       emovoca reproduce table1 --scale tiny\n
+      emovoca reproduce table2\n
       emovoca reproduce table1 --data vocaset-and-florence4d --scale full --seeds 5
     """
     from emovoca_cli.cli.console import Reporter

@@ -8,9 +8,10 @@ from emovoca_cli.errors import UsageError
 from emovoca_cli.reproduce.job import Job
 from emovoca_cli.reproduce.scales import RESULTS
 from emovoca_cli.reproduce.table1 import table1
+from emovoca_cli.reproduce.table2 import table2
 from emovoca_cli.reproduce.tables import Outcome
 
-MAKERS: Mapping[str, Callable[[Job], Outcome]] = {"table1": table1}
+MAKERS: Mapping[str, Callable[[Job], Outcome]] = {"table1": table1, "table2": table2}
 """The function behind every name in `scales.RESULTS`."""
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from emovoca_cli.config.classifier import PRESETS as CLASSIFIERS
+from emovoca_cli.config.classifier import ClassifierConfig
 from emovoca_cli.config.desd import PRESETS, DesdConfig, DesdSizes
 from emovoca_cli.errors import UsageError
 
 RESULTS: Mapping[str, str] = {
     "table1": "weighted against plain loss, double against single encoder",
+    "table2": "ways of joining the codes, by an expression classifier and by what a good mixture is",
 }
 """Results of the paper by name, and what each is."""
 
@@ -21,12 +24,16 @@ class Scale:
     name: str
     desd: DesdConfig
     """Settings of every DE-SD that is trained; the variants of a table change one thing each."""
+    classifier: ClassifierConfig
+    """Settings of the expression classifier of Table 2."""
     seeds: int
     """How many seeds each trained cell is repeated with, unless the user says otherwise."""
     test_frames: int
     """Frames of each test set that reconstruction is measured on."""
     talk_clips: int
     """Talking clips of the test identities that mixtures are made of."""
+    stride: int
+    """Of these clips every so many frames are measured, beside all in which the lips have to be sealed."""
     picture: int
     """Pixels of the side of one rendered face."""
 
@@ -42,22 +49,35 @@ SCALES: Mapping[str, Scale] = {
             checkpoint_every=3,
             log_every=3,
         ),
+        classifier=CLASSIFIERS["tiny"],
         seeds=2,
         test_frames=12,
         talk_clips=1,
+        stride=40,
         picture=64,
     ),
     "demo": Scale(
         "demo",
         desd=DesdConfig(
-            DesdSizes(encoder=(8, 16, 32, 64), decoder=(32, 16, 16, 8), latent=256), steps=2000, checkpoint_every=500, log_every=50
+            DesdSizes(encoder=(8, 16, 32, 64), decoder=(32, 16, 16, 8), latent=256), steps=1200, checkpoint_every=400, log_every=50
         ),
+        classifier=CLASSIFIERS["small"],
         seeds=3,
         test_frames=500,
-        talk_clips=6,
+        talk_clips=8,
+        stride=4,
         picture=256,
     ),
-    "full": Scale("full", desd=DesdConfig(PRESETS["paper"], steps=20_000), seeds=5, test_frames=2000, talk_clips=40, picture=384),
+    "full": Scale(
+        "full",
+        desd=DesdConfig(PRESETS["paper"], steps=20_000),
+        classifier=CLASSIFIERS["paper"],
+        seeds=5,
+        test_frames=2000,
+        talk_clips=40,
+        stride=2,
+        picture=384,
+    ),
 }
 """tiny: whether everything runs, in seconds. demo: what two processor cores do in tens of minutes. full: the paper's sizes, for a
 GPU."""
