@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    result: Annotated[str, typer.Argument(help="table1, table2")],
+    result: Annotated[str, typer.Argument(help="table1, table2 or fig3")],
     data: Data = None,
     scale: Annotated[
         str, typer.Option("--scale", help="tiny (seconds), demo (two cores, tens of minutes) or full (the paper's sizes, a GPU).")

@@ -13,6 +13,7 @@ from emovoca_cli.errors import UsageError
 RESULTS: Mapping[str, str] = {
     "table1": "weighted against plain loss, double against single encoder",
     "table2": "ways of joining the codes, by an expression classifier and by what a good mixture is",
+    "fig3": "the grid of mixtures, DE-SD beside interpolation, what the decoder's layers do",
 }
 """Results of the paper by name, and what each is."""
 
@@ -36,6 +37,10 @@ class Scale:
     """Of these clips every so many frames are measured, beside all in which the lips have to be sealed."""
     picture: int
     """Pixels of the side of one rendered face."""
+    supersample: int
+    """How many times larger faces are drawn before they are reduced."""
+    grid: int
+    """Talking and expressive faces of Figure 3a, each way."""
 
 
 SCALES: Mapping[str, Scale] = {
@@ -54,7 +59,9 @@ SCALES: Mapping[str, Scale] = {
         test_frames=12,
         talk_clips=1,
         stride=40,
-        picture=64,
+        picture=48,
+        supersample=1,
+        grid=1,
     ),
     "demo": Scale(
         "demo",
@@ -64,9 +71,11 @@ SCALES: Mapping[str, Scale] = {
         classifier=CLASSIFIERS["small"],
         seeds=3,
         test_frames=500,
-        talk_clips=8,
+        talk_clips=6,
         stride=4,
         picture=256,
+        supersample=2,
+        grid=4,
     ),
     "full": Scale(
         "full",
@@ -77,6 +86,8 @@ SCALES: Mapping[str, Scale] = {
         talk_clips=40,
         stride=2,
         picture=384,
+        supersample=2,
+        grid=4,
     ),
 }
 """tiny: whether everything runs, in seconds. demo: what two processor cores do in tens of minutes. full: the paper's sizes, for a
