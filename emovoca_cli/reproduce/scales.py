@@ -66,7 +66,11 @@ SCALES: Mapping[str, Scale] = {
     "demo": Scale(
         "demo",
         desd=DesdConfig(
-            DesdSizes(encoder=(8, 16, 32, 64), decoder=(32, 16, 16, 8), latent=256), steps=1200, checkpoint_every=400, log_every=50
+            DesdSizes(encoder=(8, 16, 32, 64), decoder=(32, 16, 16, 8), latent=256),
+            steps=1000,
+            lr=3e-3,
+            checkpoint_every=500,
+            log_every=50,
         ),
         classifier=CLASSIFIERS["small"],
         seeds=3,
