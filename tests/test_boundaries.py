@@ -31,7 +31,11 @@ ALLOWED: dict[str, set[str]] = {
     "render": {"mesh", "audio"},
     "study": {"data", "evaluation", "render"},
     "assets": set(),
-}
+    "reproduce": {
+        "config", "mesh", "audio", "runtime", "data", "demo", "nn", "desd", "dataset_builder", "generators", "animation",
+        "evaluation", "render",
+    },
+}  # fmt: skip
 
 
 def imported_topics(path: Path) -> set[str]:

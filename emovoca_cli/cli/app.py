@@ -22,6 +22,7 @@ from emovoca_cli.cli import (
     mix,
     prep,
     render,
+    reproduce,
     study,
     train,
 )
@@ -66,6 +67,7 @@ app.command("animate")(animate.animate)
 app.command("render")(render.render)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(study.app, name="study")
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(face.app, name="face")
 app.command("doctor")(doctor.doctor)
 app.command("info")(info.info)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from emovoca_cli.cli.console import Reporter
     from emovoca_cli.runtime.loop import LoopReport
 
-app = typer.Typer(no_args_is_help=True, help="Train a model: desd, s2l, s2d or faceformer.")
+app = typer.Typer(no_args_is_help=True, help="Train a model: desd, s2l, s2d, faceformer or classifier.")
 
 Out = Annotated[Optional[Path], typer.Option("--out", help="Model folder to write (default: emovoca-runs/NAME).")]
 Preset = Annotated[str, typer.Option("--preset", help="Named settings to start from.")]
@@ -100,6 +100,52 @@ def desd(
         "mixtures at mu 2, 2", ("mixing", "p b m sealed", "leak mm", "slope of lip opening", "upper-face emotion kept"), rows
     )
     reporter.result({"out": str(folder), "seconds": trained.loop.seconds, "report": report})
+
+
+@app.command("classifier")
+def classifier(
+    data: Data = None,
+    out: Out = None,
+    preset: Preset = "paper",
+    config: Config = None,
+    settings: Settings = None,
+    batch_size: BatchSize = None,
+    seed: TrainSeed = None,
+    resume: Resume = False,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the expression classifier: a spiral encoder and an MLP head on silent expressions (paper section 4.3).
+
+    Presets: paper (DE-SD's encoder), small (half the channels), tiny (tests).\n
+    Example: emovoca train classifier --preset small
+    """
+    from emovoca_cli.cli.prep import require_data
+    from emovoca_cli.config.classifier import classifier_preset
+    from emovoca_cli.config.load import load_config
+    from emovoca_cli.data.store import open_data
+    from emovoca_cli.reproduce.classifier import train_classifier
+    from emovoca_cli.runtime.device import pick_device
+    from emovoca_cli.runtime.processes import join
+
+    reporter = _reporter(json, quiet)
+    resolved = load_config(classifier_preset(preset), file=config, overrides=_overrides(settings, batch=batch_size, seed=seed))
+    unit = pick_device(device)
+    processes = join(unit, resolved)
+    folder = _folder(out, "classifier", resume, reporter, check=processes.is_main_process)
+    with processes.main_process_first():
+        where = require_data(data, reporter)
+    _, expression = open_data(where)
+    with reporter.progress("training the classifier") as update:
+        trained = train_classifier(resolved, expression, folder, device=unit, progress=update, resume=resume)
+    processes.end_training()
+    if not processes.is_main_process:
+        return
+    _say_how_it_went(reporter, folder, trained.loop, resolved.steps)
+    labels = list(trained.classifier.labels)
+    reporter.say(f"  right on {100 * trained.accuracy:.0f} % of the test identities' frames, {len(labels)} labels")
+    reporter.result({"out": str(folder), "seconds": trained.loop.seconds, "accuracy": trained.accuracy, "labels": labels})
 
 
 def _generator(name: str, parts: Callable[[], tuple[Any, Any]], words: str) -> None:

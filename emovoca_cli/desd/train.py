@@ -72,6 +72,8 @@ def train_desd(
         hierarchy = cached_hierarchy(talk.template, levels=len(config.sizes.encoder))
     model = DESD(hierarchy, config.sizes, scale=scale, symmetric=config.symmetric).to(device)
     weights = torch.from_numpy(vertex_weights(talk.template)).to(device)
+    if config.loss == "plain":
+        weights = torch.ones_like(weights)
     turns = (talk.kind, expression.kind)
     gap = None
     if config.gap_loss:
