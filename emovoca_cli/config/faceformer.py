@@ -16,6 +16,11 @@ class FaceFormerConfig:
     """Speech encoder: logmel, wav2vec2 or wav2vec2:<hub name or local folder>; it is not trained along."""
     labels: bool = True
     """Condition on emotion and intensity; false = neutral FaceFormer, trained on neutral speech alone."""
+    front_layers: int = 0
+    """Convolutions over time (5 frames wide) on the speech features, trained along: log-mel knows nothing of the next frame, and
+    the decoder hears no later one; 0 = none, as published, where wav2vec 2.0 listens around."""
+    front_width: int = 128
+    """Channels of those convolutions."""
     width: int = 64
     """Width of the decoder, and channels that the speech features are mapped to."""
     heads: int = 4
@@ -69,12 +74,12 @@ class FaceFormerConfig:
 
     def __post_init__(self) -> None:
         for name in (
-            "width", "heads", "feed_forward", "period", "embedding", "basis_frames", "validation_sequences", "crop_seconds",
-            "steps", "batch", "lr", "clip", "checkpoint_every", "log_every",
+            "front_width", "width", "heads", "feed_forward", "period", "embedding", "basis_frames", "validation_sequences",
+            "crop_seconds", "steps", "batch", "lr", "clip", "checkpoint_every", "log_every",
         ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} is {getattr(self, name)}, it has to be above 0")
-        for name in ("basis", "mouth_weight", "velocity_weight", "conditions_per_clip", "copies", "warmup"):
+        for name in ("front_layers", "basis", "mouth_weight", "velocity_weight", "conditions_per_clip", "copies", "warmup"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}, it cannot be negative")
         for name in ("teacher_forcing", "style_dropout"):
@@ -89,15 +94,15 @@ class FaceFormerConfig:
 
 
 FACEFORMER_PRESETS = {
-    "demo": FaceFormerConfig(),
-    "neutral": FaceFormerConfig(labels=False),
+    "demo": FaceFormerConfig(front_layers=3),
+    "neutral": FaceFormerConfig(front_layers=3, labels=False),
     "paper": FaceFormerConfig(
         encoder="wav2vec2", style_dropout=0.0, basis=0, mouth_weight=0.0, velocity_weight=0.0, copies=0, crop_seconds=20.0,
         batch=1, lr=1e-4, steps=30_000,
     ),
     "tiny": FaceFormerConfig(
-        width=16, heads=2, feed_forward=16, embedding=8, basis=12, basis_frames=64, copies=1, validation_sequences=2,
-        crop_seconds=0.5, steps=4, batch=2, warmup=1, checkpoint_every=2, log_every=1,
+        front_layers=1, front_width=16, width=16, heads=2, feed_forward=16, embedding=8, basis=12, basis_frames=64, copies=1,
+        validation_sequences=2, crop_seconds=0.5, steps=4, batch=2, warmup=1, checkpoint_every=2, log_every=1,
     ),
 }  # fmt: skip
 """demo: log-mel, what trains on two cores. neutral: the same without labels. paper: FaceFormer's sizes, every vertex, whole

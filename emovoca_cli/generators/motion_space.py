@@ -50,7 +50,7 @@ class MotionSpace:
         """The same network over vertices in metres: what comes out is expanded, what is fed back is projected."""
         whole = FaceFormer(
             config,
-            speech_channels=network.speech.in_features,
+            speech_channels=network.speech_channels,
             emotions=network.emotions,
             styles=network.style.in_features,
             outputs=len(self.weight),
