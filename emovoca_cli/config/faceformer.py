@@ -10,7 +10,8 @@ from emovoca_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class FaceFormerConfig:
-    """E-FaceFormer: network, loss, data and schedule. The loss is the squared L2, in units of the motion's own energy."""
+    """E-FaceFormer: network, loss, data and schedule. The loss is the squared L2, in units of the motion's own energy; the terms of
+    the lips' gap are added to it."""
 
     encoder: str = "logmel"
     """Speech encoder: logmel, wav2vec2 or wav2vec2:<hub name or local folder>; it is not trained along."""
@@ -45,6 +46,10 @@ class FaceFormerConfig:
     """Extra weight of the vertices of the mouth (0 in the paper)."""
     velocity_weight: float = 0.0
     """Weight of the squared error of frame-to-frame differences (not in the paper): smooths, and damps the lips."""
+    gap_weight: float = 0.5
+    """Weight of the error of the inner lips' gap (not in the paper): p, b and m live there, and are lost in a mean of squares."""
+    closure_weight: float = 2.0
+    """Extra weight of that error where the truth's lips are closed: in doubt a closure is made rather than missed."""
     conditions_per_clip: int = 1
     """Emotional versions of a talking clip that are decoded for training, besides the neutral one."""
     copies: int = 4
@@ -79,7 +84,17 @@ class FaceFormerConfig:
         ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} is {getattr(self, name)}, it has to be above 0")
-        for name in ("front_layers", "basis", "mouth_weight", "velocity_weight", "conditions_per_clip", "copies", "warmup"):
+        for name in (
+            "front_layers",
+            "basis",
+            "mouth_weight",
+            "velocity_weight",
+            "gap_weight",
+            "closure_weight",
+            "conditions_per_clip",
+            "copies",
+            "warmup",
+        ):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}, it cannot be negative")
         for name in ("teacher_forcing", "style_dropout"):
@@ -97,8 +112,8 @@ FACEFORMER_PRESETS = {
     "demo": FaceFormerConfig(front_layers=3),
     "neutral": FaceFormerConfig(front_layers=3, labels=False),
     "paper": FaceFormerConfig(
-        encoder="wav2vec2", style_dropout=0.0, basis=0, mouth_weight=0.0, velocity_weight=0.0, copies=0, crop_seconds=20.0,
-        batch=1, lr=1e-4, steps=30_000,
+        encoder="wav2vec2", style_dropout=0.0, basis=0, mouth_weight=0.0, velocity_weight=0.0, gap_weight=0.0, copies=0,
+        crop_seconds=20.0, batch=1, lr=1e-4, steps=30_000,
     ),
     "tiny": FaceFormerConfig(
         front_layers=1, front_width=16, width=16, heads=2, feed_forward=16, embedding=8, basis=12, basis_frames=64, copies=1,

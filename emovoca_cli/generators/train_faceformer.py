@@ -29,6 +29,9 @@ from emovoca_cli.runtime.loop import TRAINING, LoopReport, LoopSettings, Progres
 from emovoca_cli.runtime.seeding import seed_everything
 from emovoca_cli.types import Float
 
+STILL = 1e-6
+"""Lips that open less than this on average (metres) have no gap to learn."""
+
 
 @dataclass(frozen=True)
 class FaceFormerTraining:
@@ -78,6 +81,8 @@ def train_faceformer(
     motion = load_motion(source, chosen, config, cache, key, preparing)
     speech = listen(chosen, SpeechBank(encoder, source.fps), copies=config.copies, seed=config.seed, preparing=preparing)
 
+    opening = _opening_unit(motion, [entry.id for entry in chosen["train"]]).to(device)
+
     seed_everything(config.seed)
     model = FaceFormer(
         config, speech_channels=encoder.dim, emotions=len(emotions), styles=len(styles), outputs=motion.space.size
@@ -90,7 +95,7 @@ def train_faceformer(
         truth, lengths = to_tensor(batch.truth, device), torch.from_numpy(batch.lengths)
         forced = rng.random() < config.teacher_forcing
         moved = model(*given, truth=truth if forced else None, lengths=lengths)
-        return motion_loss(moved, truth, lengths, energy=motion.space.energy, velocity_weight=config.velocity_weight)
+        return motion_loss(moved, truth, lengths, opening=opening, energy=motion.space.energy, config=config)
 
     def validate() -> Mapping[str, float]:
         scores = score_motion(model, chosen["val"], emotions, styles, speech, motion, expand=motion.space.expand)
@@ -135,17 +140,33 @@ def train_faceformer(
     return FaceFormerTraining(out, trained, loop, means(scores), by_emotion(scores))
 
 
-def motion_loss(moved: Tensor, truth: Tensor, lengths: Tensor, *, energy: float, velocity_weight: float) -> dict[str, Tensor]:
-    """Squared L2 of the motion and of its frame-to-frame differences, over the frames that are real, as shares of `energy`.
+def motion_loss(
+    moved: Tensor, truth: Tensor, lengths: Tensor, *, opening: Tensor, energy: float, config: FaceFormerConfig
+) -> dict[str, Tensor]:
+    """Terms of the loss over the frames that are real, and their weighted sum "loss".
 
-    moved, truth (B,T,N), lengths (B,). 1 = as bad as a face at rest. "loss" is the weighted sum.
+    moved, truth (B,T,N) coordinates, lengths (B,). "position" and "velocity" are the squared L2 of the motion (the paper's loss)
+    and of its frame-to-frame differences, as shares of `energy`: 1 = as bad as a face at rest. "gap" is ours: the absolute error of
+    the lips' opening, which is coordinates @ `opening` (N,), in units of the training motion's.
     """
     mask = (torch.arange(truth.shape[1])[None] < lengths[:, None]).to(truth)  # (B,T)
     apart = (moved - truth).square().sum(2) / energy
     steps = (moved.diff(dim=1) - truth.diff(dim=1)).square().sum(2) / energy
     position = (apart * mask).sum() / mask.sum()
     velocity = (steps * mask[:, 1:]).sum() / mask[:, 1:].sum().clamp_min(1)
-    return {"loss": position + velocity_weight * velocity, "position": position, "velocity": velocity}
+    wide = truth @ opening
+    closed = (1 - wide).clamp(0, 1)  # 1 where the truth's lips are as close as at rest or closer
+    gap = ((1 + config.closure_weight * closed) * (moved @ opening - wide).abs() * mask).sum() / mask.sum()
+    loss = position + config.velocity_weight * velocity + config.gap_weight * gap
+    return {"loss": loss, "position": position, "velocity": velocity, "gap": gap}
+
+
+def _opening_unit(motion: MotionBank, names: Sequence[str]) -> Tensor:
+    """From coordinates (N,) to the opening of the lips in units of its own root mean square over some kept sequences."""
+    opening = motion.space.lip_opening(motion.source.template)
+    squares = np.concatenate([np.square(motion.tracks[name].astype(np.float32) @ opening) for name in names])
+    size = float(np.sqrt(squares.mean()))
+    return torch.from_numpy(opening / size if size > STILL else np.zeros_like(opening))
 
 
 def score_motion(
