@@ -48,7 +48,7 @@ def render(
 
     reporter = Reporter(json_output=json, quiet=quiet)
     loaded = Clip.load(clip)
-    sound = None if silent else speech or _speech_of(loaded, reporter)
+    sound = None if silent else speech or speech_of(loaded, reporter)
     summary = draw(
         loaded, out, reporter,
         template=None if template is None else drawn_with(template, loaded),
@@ -57,7 +57,7 @@ def render(
     reporter.result(summary)
 
 
-def _speech_of(clip: Clip, reporter: Reporter) -> Path | None:
+def speech_of(clip: Clip, reporter: Reporter) -> Path | None:
     """The speech a clip was made from, if it is still what it was."""
     from emovoca_cli.files import hash_file
 

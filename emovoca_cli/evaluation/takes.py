@@ -100,6 +100,11 @@ def _from_npy(path: Path, metres: float, fps: float | None) -> Take:
 
 def _from_clip(path: Path) -> Take:
     clip = Clip.load(path)
+    if not (np.isfinite(clip.fps) and clip.fps > 0):
+        raise DataError(f"{path} has {clip.fps:g} frames a second, expected a positive number; nothing was scored")
+    for name in ("template", "landmarks", "emotion", "intensity"):
+        if not np.isfinite(getattr(clip, name)).all():
+            raise DataError(f"{path} has a {name} with numbers that are not finite; nothing was scored")
     if clip.provenance.get("life"):
         # Blinks and head motion are drawn by chance: a score over them would measure the dice.
         raise DataError(f"{path} has blinks, gaze and head motion laid over it; make it again with --no-life to score it")
