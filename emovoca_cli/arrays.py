@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -24,7 +25,7 @@ LONGEST_HEADER = 1 << 16
 LARGEST_UNPACKED = 1 << 30
 """Bytes that the compressed arrays of one .npz may unpack to; those written here are templates and hierarchies of a few MB."""
 
-BROKEN = (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 """What NumPy and zipfile raise for bytes that are not what they should be."""
 
 
@@ -59,7 +60,7 @@ def npy_header(stream: IO[bytes], size: int, name: str, *, objects: bool = False
             raise ValueError(f"its format is version {version[0]}.{version[1]}")
         parse = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, fortran, dtype = parse(stream, max_header_size=LONGEST_HEADER)
-    except BROKEN as error:
+    except Exception as error:  # the header is Python's text, and NumPy parses it in ways that fail in ways nobody can list
         raise DataError(f"{name} is not an .npy file ({_reason(error)})") from error
     if dtype.hasobject:
         if not objects:

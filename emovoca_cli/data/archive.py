@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from emovoca_cli.arrays import BROKEN
 from emovoca_cli.data.download import Remote, sha256
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import atomic_write
@@ -80,7 +82,7 @@ def _members(archive: Path) -> Iterator[tuple[Iterator[tuple[str, int, bool, Any
                 yield ((m.name, m.size, m.isreg(), m) for m in tarred), lambda member: _opened(tarred, member)
         else:
             raise UsageError(f"{archive} is neither a .zip nor a .tar; give the archive that the project's page offers")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
+    except (*BROKEN, tarfile.TarError, lzma.LZMAError) as error:
         raise DataError(f"{archive} is broken ({error}); download it again") from error
 
 

@@ -47,7 +47,10 @@ class Symbol:
 
 
 class RefusedError(Exception):
-    """Carries what a pickle asked for."""
+    """Carries what a pickle asked for, as one line whatever bytes the name has."""
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().split())[:200]
 
 
 def load_pickle(path: Path, *, encoding: str = "latin1") -> Any:

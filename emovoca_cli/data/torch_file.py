@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import BROKEN
 from emovoca_cli.data import restricted
 from emovoca_cli.errors import DataError
 
@@ -134,7 +135,7 @@ def _of_zip(path: Path) -> _Opened:
             if entries[heads[0]].file_size > LARGEST_PICKLE:
                 raise DataError(f"{path} has a pickle of more than {LARGEST_PICKLE >> 20} MB; {_ADVICE}")
             content = _unpickle(path, io.BytesIO(archive.read(heads[0])))
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except BROKEN as error:
         raise DataError(f"{path} is not a whole checkpoint of torch ({error}); {_ADVICE}") from error
 
     inside = f"{folder}data/"
@@ -144,7 +145,7 @@ def _of_zip(path: Path) -> _Opened:
         try:
             with zipfile.ZipFile(path) as archive, archive.open(f"{inside}{key}") as numbers:
                 raw = numbers.read(size)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except BROKEN as error:
             raise DataError(f"{path} is damaged in data/{key} ({error})") from error
         if len(raw) != size:
             raise DataError(f"{path} promises {size} bytes in data/{key} and has {len(raw)}")
