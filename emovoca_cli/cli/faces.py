@@ -60,15 +60,12 @@ def template_of(clip: Clip) -> MeshTemplate:
     """What to draw a clip with: the built-in head with its parts when it is one, else the bare skin."""
     import numpy as np
 
-    from emovoca_cli.mesh.surface import nearest_surface
-    from emovoca_cli.types import MeshTemplate
+    from emovoca_cli.mesh.surface import bare_template
 
     head = builtin_template()
     if clip.faces.shape == head.faces.shape and np.array_equal(clip.faces, head.faces):
         return head
-    # A clip carries its landmarks as points, which is all that camera and lights need to know of a strange topology.
-    faces, weights = nearest_surface(clip.landmarks[0], clip.vertices[0], clip.faces)
-    return MeshTemplate("clip", clip.template, clip.faces, faces, weights)
+    return bare_template(clip)
 
 
 def lids_of(name: str, template: MeshTemplate) -> Lids | None:
