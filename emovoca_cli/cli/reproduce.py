@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    result: Annotated[str, typer.Argument(help="table1, table3, fig4, fig5 or fig6")],
+    result: Annotated[str, typer.Argument(help="table1, table2, table3, fig3, fig4, fig5 or fig6")],
     data: Data = None,
     scale: Annotated[
         str, typer.Option("--scale", help="tiny (seconds), demo (two cores, tens of minutes) or full (the paper's sizes, a GPU).")
@@ -50,6 +50,7 @@ def reproduce(
     A stopped run goes on where it was, and results share the models that they have in common.\n
     Examples:\n
       emovoca reproduce table1 --scale tiny\n
+      emovoca reproduce table2\n
       emovoca reproduce table1 --data vocaset-and-florence4d --scale full --seeds 5\n
       emovoca reproduce table3 --predictions CodeTalker=codetalker --predictions EMOTE=emote --match '{id}_condition_*'\n
       emovoca reproduce fig5 --clip EmoTalk=emotalk.npz --at 0.5,1,1.5

@@ -24,7 +24,7 @@ def fig5(job: Job) -> Outcome:
     talk = talkers.tests("neutral")[0].talk
     emotions = [name for name in PREFERRED if name in data.emotions] or list(data.emotions)
     strips: list[Strip] = []
-    for emotion in emotions[: job.scale.talkers.emotions]:
+    for emotion in emotions[: talkers.scale.emotions]:
         found = [entry for entry in data.entries if (entry.talk, entry.emotion, entry.intensity) == (talk, emotion, LEVEL)]
         if not found:
             raise DataError(f"{data.root} has no {emotion} of {talk} at intensity {LEVEL}; build it again")
@@ -33,7 +33,7 @@ def fig5(job: Job) -> Outcome:
         moved |= {talker.name: speak(talkers.generator(talker, seed), found[0]) for talker in SHOWN}
         strips += [Strip(f"{emotion}, {name}", rest + motion, data.fps, rest, template) for name, motion in moved.items()]
     strips += theirs
-    moments = job.given.moments or moments_of(min(strip.seconds for strip in strips), job.scale.talkers.moments)
+    moments = job.given.moments or moments_of(min(strip.seconds for strip in strips), talkers.scale.moments)
     picture = draw_strips(
         strips, moments, size=job.scale.picture, progress=lambda done, total: job.progress("drawing", done, total)
     )

@@ -40,7 +40,7 @@ def fig6(job: Job) -> Outcome:
     rest, template = data.neutral(entry.subject), face_template(data.template)
     middle = entry.frames / data.fps / 2
     rows, strips = [], []
-    for first, second in _changes(generator.emotions, job.scale.talkers.emotions):
+    for first, second in _changes(generator.emotions, talkers.scale.emotions):
         clip, alone = _clips(generator, entry.audio, rest, (first, second), middle)
         name = f"{first} to {second}"
         strips.append(Strip(name, clip.vertices, clip.fps, rest, template, partial(_said, clip)))
@@ -51,7 +51,7 @@ def fig6(job: Job) -> Outcome:
             "labels": _apart(alone[0], alone[1], slice(None)),
         }
         rows.append(Row(name, {key: measured([value]) for key, value in values.items()}))
-    moments = job.given.moments or moments_of((entry.frames - 1) / data.fps, job.scale.talkers.moments)
+    moments = job.given.moments or moments_of((entry.frames - 1) / data.fps, talkers.scale.moments)
     picture = draw_strips(
         strips, moments, size=job.scale.picture, progress=lambda done, total: job.progress("drawing", done, total)
     )

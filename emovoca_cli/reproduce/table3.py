@@ -51,8 +51,8 @@ NOTES_B = (
 
 def table3(job: Job) -> Outcome:
     """Train the generators of Table 3 on each seed, and score them and what the user gives on emotional and neutral test speech."""
-    given = _by_test(job)  # before hours are spent
     talkers = Talkers(job)
+    given = _by_test(talkers)  # before hours are spent
     scored = {name: _given_scores(talkers, folder, test, job.given.match) for name, (folder, test) in given.items()}
     tables = (_emotional(talkers, scored), _neutral(talkers, scored))
     notes = [f"{name}: {note}" for name, result in scored.items() for note in result["notes"]]
@@ -117,12 +117,13 @@ def _given_scores(talkers: Talkers, folder: Path, test: Corpus, match: str) -> d
     return {**summary(score_given(source, entries, folder, match=match)), "test": test}
 
 
-def _by_test(job: Job) -> dict[str, tuple[Path, Corpus]]:
+def _by_test(talkers: Talkers) -> dict[str, tuple[Path, Corpus]]:
     """Which test set each folder of predictions is of, by the names in it: talking clips, or those with emotion and level.
 
     Raises UsageError for no folder and DataError for a folder that has none of them.
     """
-    held = [row.id for row in job.talk.thinned(job.scale.talkers.clips).select(split="test")]
+    job = talkers.job
+    held = [row.id for row in job.talk.thinned(talkers.scale.clips).select(split="test")]
     names: dict[Corpus, list[str]] = {"neutral": held}
     for version, emotions in (("v1", VERSIONS["v1"]), ("v2", VERSIONS["v2"])):
         names["v1" if version == "v1" else "v2"] = [

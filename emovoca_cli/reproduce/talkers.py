@@ -23,6 +23,7 @@ from emovoca_cli.generators.train_s2d import train_s2d
 from emovoca_cli.generators.train_s2l import train_s2l
 from emovoca_cli.reproduce.cells import Done
 from emovoca_cli.reproduce.job import Job
+from emovoca_cli.reproduce.talker_scales import TALKER_SCALES
 from emovoca_cli.reproduce.variants import DESD, mixer_of, trained
 from emovoca_cli.runtime.checkpoint import checkpoint_hash
 
@@ -52,6 +53,7 @@ class Talkers:
     def __init__(self, job: Job) -> None:
         """Work for `job`; nothing is done yet."""
         self.job = job
+        self.scale = TALKER_SCALES[job.scale.name]
         self._datasets: dict[str, EmoDataset] = {}
         self._cells: dict[tuple[str, str, int], Done] = {}
         self._generators: dict[tuple[Talker, int], SpeechGenerator] = {}
@@ -66,7 +68,7 @@ class Talkers:
 
     def dataset(self, version: str) -> Done:
         """The cell of EmoVOCAv1 or v2, mixed plainly as in the paper (mu 2 and 1, 2, 3), over the scale's share of the clips."""
-        job, clips = self.job, self.job.scale.talkers.clips
+        job, clips = self.job, self.scale.clips
         settings = {"version": version, "clips": clips, "mixer": checkpoint_hash(self.mixer.path), "data": job.data_hashes}
 
         def work(folder: Path) -> dict[str, Any]:
@@ -96,7 +98,7 @@ class Talkers:
     def tests(self, corpus: Corpus) -> list[SequenceEntry]:
         """The scale's share of a corpus's test sequences: of some talking clips the neutral one, or some emotional versions, all
         conditions equally often. Raises DataError when there are none."""
-        scale = self.job.scale.talkers
+        scale = self.scale
         held = [entry for entry in self.source(corpus).entries if entry.split == "test"]
         talks = {
             talk
@@ -113,7 +115,7 @@ class Talkers:
 
     def trained(self, talker: Talker, seed: int) -> tuple[Done, ...]:
         """The cells of a generator's networks: one for FaceFormer, S2L and S2D for the other."""
-        scale = self.job.scale.talkers
+        scale = self.scale
         if talker.kind == "faceformer":
             config = replace(scale.faceformer, labels=talker.corpus != NEUTRAL, seed=seed)
             return (self._train("faceformer", train_faceformer, config, talker.corpus),)

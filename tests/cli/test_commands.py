@@ -52,6 +52,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obj
         "train s2l",
         "train s2d",
         "train faceformer",
+        "train classifier",
         "import faceformer",
         "evaluate score",
         "reproduce",
