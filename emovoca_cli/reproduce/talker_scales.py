@@ -45,10 +45,10 @@ TALKER_SCALES: Mapping[str, TalkerScale] = {
     ),
     "demo": TalkerScale(
         replace(s2l_preset("demo"), **_SHORT, steps=400),
-        replace(s2d_preset("demo"), frames=3000, validation_frames=64, steps=500, batch=12, warmup=40),
-        replace(faceformer_preset("demo"), **_SHORT, steps=600, lr=2e-3),
+        replace(s2d_preset("demo"), frames=3000, validation_frames=64, steps=400, batch=12, warmup=40),
+        replace(faceformer_preset("demo"), **_SHORT, steps=500, lr=2e-3),
         clips=20,
-        test_clips=8,
+        test_clips=6,
         test_conditions=2,
     ),
     "full": TalkerScale(s2l_preset("paper"), s2d_preset("paper"), faceformer_preset("paper")),
