@@ -92,8 +92,8 @@ def reproduce(
         _print(table, reporter)
     for note in outcome.notes:
         reporter.say(f"  {note}")
-    kept = sum(done.kept for done in cells.done)
-    reporter.say(f"  {len(cells.done)} cells, {kept} of them were there already")
+    kept = sum(done.kept for done in cells.used.values())
+    reporter.say(f"  {len(cells.used)} cells, {kept} of them were there already")
     reporter.say(f"wrote {', '.join(map(str, files))}")
     reporter.result(plain_outcome(result, outcome, files))
 

@@ -36,7 +36,8 @@ class Cells:
     def __init__(self, root: Path) -> None:
         """Keep cells under `root`, which need not be there yet."""
         self.root = root
-        self.done: list[Done] = []
+        self.used: dict[Path, Done] = {}
+        """The cells that were asked for, by folder."""
 
     def get(self, kind: str, settings: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]) -> Done:
         """Return the cell of `kind` with these settings (plain JSON), made by `work(folder)` unless it is there.
@@ -48,6 +49,8 @@ class Cells:
         settings = {**settings, "kind": kind, "schema": CELL_SCHEMA}
         folder = self.root / f"{kind}-{fingerprint(settings)[:16]}"
         place = folder / CELL
+        if folder in self.used:
+            return self.used[folder]
         if place.is_file():
             stored = read_json(place)
             if not isinstance(stored, dict) or not {"settings", "result", "seconds"} <= set(stored):
@@ -59,10 +62,10 @@ class Cells:
             seconds = time.process_time() - begun
             write_json(place, {"settings": settings, "result": result, "seconds": seconds, "emovoca": __version__})
             found = Done(folder, read_json(place)["result"], seconds, kept=False)
-        self.done.append(found)
+        self.used[folder] = found
         return found
 
     @property
     def cpu_seconds(self) -> float:
         """Processor seconds of all cells that were used, those made by earlier runs included."""
-        return sum({done.folder: done.seconds for done in self.done}.values())
+        return sum(done.seconds for done in self.used.values())
