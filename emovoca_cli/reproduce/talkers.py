@@ -55,7 +55,6 @@ class Talkers:
         self.job = job
         self.scale = TALKER_SCALES[job.scale.name]
         self._datasets: dict[str, EmoDataset] = {}
-        self._cells: dict[tuple[str, str, int], Done] = {}
         self._generators: dict[tuple[Talker, int], SpeechGenerator] = {}
 
     @cached_property
@@ -125,7 +124,7 @@ class Talkers:
         )
 
     def _train(self, kind: str, train: Callable[..., Any], config: Any, corpus: Corpus) -> Done:
-        job, key = self.job, (kind, corpus, config.seed)
+        job = self.job
         what = f"training {kind} on {corpus}, seed {config.seed}"
         settings = {"settings": plain_values(config), "corpus": corpus, "dataset": self.data(corpus).root.parent.name}
 
@@ -139,9 +138,7 @@ class Talkers:
             made = train(config, self.source(corpus), folder, device=job.device, progress=update, preparing=preparing, resume=True)
             return {"steps": made.loop.steps, "test": dict(made.test)}
 
-        if key not in self._cells:
-            self._cells[key] = job.cells.get(kind, settings, work)
-        return self._cells[key]
+        return job.cells.get(kind, settings, work)
 
     def generator(self, talker: Talker, seed: int) -> SpeechGenerator:
         """A trained generator, ready to speak."""

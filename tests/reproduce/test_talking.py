@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from emovoca_cli.data.store import Store, spread
 from emovoca_cli.dataset_builder.build import build_dataset
 from emovoca_cli.dataset_builder.reader import EmoDataset
 from emovoca_cli.errors import DataError
+from emovoca_cli.reproduce import talkers as talkers_module
 from emovoca_cli.reproduce.cells import Cells
 from emovoca_cli.reproduce.job import Given, Job
 from emovoca_cli.reproduce.scales import SCALES
@@ -179,7 +181,18 @@ def test_scores_are_kept_as_cells(talkers: Talkers, monkeypatch: pytest.MonkeyPa
     first = rest_scores(talkers, "neutral")
     monkeypatch.setattr("emovoca_cli.reproduce.talking.score_entries", lambda *_, **__: pytest.fail("scored twice"))
     assert rest_scores(talkers, "neutral") == first
-    assert [done.kept for done in talkers.job.cells.done] == [False, True]
+    assert [done.kept for done in talkers.job.cells.used.values()] == [False]
+
+
+def test_datasets_are_mixed_by_the_built_in_desd_or_by_one_of_the_data(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, mine = object(), SimpleNamespace(template=built.data.template)
+    monkeypatch.setattr(talkers_module, "trained", lambda job, name, seed: (job.talk, name, seed))
+    monkeypatch.setattr(talkers_module, "mixer_of", lambda job, done: made if done == (built.talk, "DE-SD", 0) else None)
+    assert Talkers(job_of(built, tmp_path)).mixer is made, "the built-in model is of another topology"
+    monkeypatch.setattr(talkers_module.Mixer, "load", lambda **_: mine)
+    assert Talkers(job_of(built, tmp_path)).mixer is mine
 
 
 def test_names_of_rows() -> None:
