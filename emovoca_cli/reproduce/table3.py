@@ -76,7 +76,8 @@ def _emotional(talkers: Talkers, given: Mapping[str, Mapping[str, Any]]) -> Resu
         for name, result in given.items()
         if result["test"] != "neutral"
     ]
-    return ResultTable("table3a", "Table 3a: emotional speech", COLUMNS_A, tuple(rows), NOTES_A, job.describe())
+    notes = (*NOTES_A, f"EmoVOCA was mixed by {talkers.mixer_words}, plainly, mu 2 and 1, 2, 3.")
+    return ResultTable("table3a", "Table 3a: emotional speech", COLUMNS_A, tuple(rows), notes, job.describe())
 
 
 def _neutral(talkers: Talkers, given: Mapping[str, Mapping[str, Any]]) -> ResultTable:

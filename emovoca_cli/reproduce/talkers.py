@@ -65,6 +65,12 @@ class Talkers:
             return built_in
         return mixer_of(self.job, trained(self.job, DESD, 0))
 
+    @property
+    def mixer_words(self) -> str:
+        """Which DE-SD that is, for a note under a table."""
+        own = self.job.cells.root in self.mixer.path.parents
+        return "a DE-SD trained on this data, seed 0" if own else "the built-in DE-SD"
+
     def dataset(self, version: str) -> Done:
         """The cell of EmoVOCAv1 or v2, mixed plainly as in the paper (mu 2 and 1, 2, 3), over the scale's share of the clips."""
         job, clips = self.job, self.scale.clips

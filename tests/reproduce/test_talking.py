@@ -187,12 +187,15 @@ def test_scores_are_kept_as_cells(talkers: Talkers, monkeypatch: pytest.MonkeyPa
 def test_datasets_are_mixed_by_the_built_in_desd_or_by_one_of_the_data(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, mine = object(), SimpleNamespace(template=built.data.template)
+    made = SimpleNamespace(path=tmp_path / "cells" / "desd-1")
+    mine = SimpleNamespace(template=built.data.template, path=Path("assets"))
     monkeypatch.setattr(talkers_module, "trained", lambda job, name, seed: (job.talk, name, seed))
     monkeypatch.setattr(talkers_module, "mixer_of", lambda job, done: made if done == (built.talk, "DE-SD", 0) else None)
     assert Talkers(job_of(built, tmp_path)).mixer is made, "the built-in model is of another topology"
+    assert Talkers(job_of(built, tmp_path)).mixer_words == "a DE-SD trained on this data, seed 0"
     monkeypatch.setattr(talkers_module.Mixer, "load", lambda **_: mine)
     assert Talkers(job_of(built, tmp_path)).mixer is mine
+    assert Talkers(job_of(built, tmp_path)).mixer_words == "the built-in DE-SD"
 
 
 def test_names_of_rows() -> None:
