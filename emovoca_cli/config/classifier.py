@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from emovoca_cli.config.loop import LoopSettings
 from emovoca_cli.errors import UsageError
 
 
@@ -27,33 +28,18 @@ class ClassifierSizes:
 
 
 @dataclass(frozen=True)
-class ClassifierConfig:
+class ClassifierConfig(LoopSettings):
     """How to train the expression classifier."""
 
     sizes: ClassifierSizes = field(default_factory=ClassifierSizes)
     strength: float = 0.5
     """Frames count as their label from this share of the clip's peak on; below it, a face is on its way from or to rest."""
     steps: int = 2000
-    """Optimiser steps."""
     batch: int = 32
-    """Frames a step."""
-    lr: float = 1e-3
-    """Peak learning rate of Adam."""
     warmup: int = 50
-    """Steps of linear warm-up before the cosine decay to zero."""
-    seed: int = 0
-    """Seed of the first weights and of the order of frames."""
-    checkpoint_every: int = 500
-    """Steps between states that a stopped run can continue from."""
-    log_every: int = 25
-    """Steps between lines of the log."""
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.checkpoint_every, self.log_every) < 1 or self.warmup < 0 or not self.lr > 0:
-            raise UsageError(
-                f"steps {self.steps}, batch {self.batch}, checkpoint_every {self.checkpoint_every} and log_every {self.log_every} "
-                f"must be 1 or more, warmup {self.warmup} 0 or more, lr {self.lr} above 0"
-            )
+        super().__post_init__()
         if not 0 < self.strength <= 1:
             raise UsageError(f"strength is {self.strength}, expected a share of the peak above 0 and up to 1")
 

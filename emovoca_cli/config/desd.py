@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from emovoca_cli.config.loop import LoopSettings
 from emovoca_cli.constants import NEUTRAL_MU
 from emovoca_cli.errors import UsageError
 
@@ -46,8 +47,8 @@ PRESETS = {"paper": DesdSizes(), "small": DesdSizes(encoder=(8, 16, 32, 64), dec
 
 
 @dataclass(frozen=True)
-class DesdConfig:
-    """How to train DE-SD (paper section 3.2.1)."""
+class DesdConfig(LoopSettings):
+    """How to train DE-SD (paper section 3.2.1). Talk and expression batches alternate, so half of the steps are of each."""
 
     sizes: DesdSizes = field(default_factory=DesdSizes)
     symmetric: bool = True
@@ -55,28 +56,7 @@ class DesdConfig:
     loss: Literal["weighted", "plain"] = "weighted"
     """weighted: eq. 3, by the inverse distance to the nearest landmark. plain: all vertices alike (the ablation of Table 1)."""
     steps: int = 6000
-    """Optimiser steps; talk and expression batches alternate, so half of them each."""
-    batch: int = 16
-    """Frames a step."""
-    lr: float = 1e-3
-    """Peak learning rate of Adam."""
-    warmup: int = 100
-    """Steps of linear warm-up before the cosine decay to zero."""
-    seed: int = 0
-    """Seed of the first weights and of the order of frames."""
     checkpoint_every: int = 1000
-    """Steps between states that a stopped run can continue from."""
-    log_every: int = 25
-    """Steps between lines of the log."""
-    storage: Literal["float16", "float32"] = "float32"
-    """Number format of the saved weights; they are used as float32."""
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.checkpoint_every, self.log_every) < 1 or self.warmup < 0 or not self.lr > 0:
-            raise UsageError(
-                f"steps {self.steps}, batch {self.batch}, checkpoint_every {self.checkpoint_every} and log_every {self.log_every} "
-                f"must be 1 or more, warmup {self.warmup} 0 or more, lr {self.lr} above 0"
-            )
 
 
 def preset(name: str) -> DesdConfig:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from emovoca_cli.mesh.cache import cached_hierarchy
 from emovoca_cli.mesh.hierarchy import Hierarchy
 from emovoca_cli.nn.spiral import SpiralEncoder
 from emovoca_cli.runtime.checkpoint import HIERARCHY, TEMPLATE, load_checkpoint, save_checkpoint
-from emovoca_cli.runtime.loop import LoopReport, LoopSettings, Progress, train_loop
+from emovoca_cli.runtime.loop import LoopReport, Progress, train_loop
+from emovoca_cli.runtime.processes import Share, join
 from emovoca_cli.runtime.seeding import seed_everything
 from emovoca_cli.types import Float, MeshTemplate
 
@@ -167,47 +168,58 @@ def train_classifier(
     """
     device = device or torch.device("cpu")
     names = tuple(labels or expression.labels)
+    processes = join(device, config)
     seed_everything(config.seed)
     frames = LabelledFrames.gather(expression, "train", names, config.strength)
     test = LabelledFrames.gather(expression, "test", names, config.strength)
     scale = float(np.sqrt(frames.sampler.mean_square()))
-    hierarchy = cached_hierarchy(expression.template, levels=len(config.sizes.encoder))
+    with processes.main_process_first():
+        hierarchy = cached_hierarchy(expression.template, levels=len(config.sizes.encoder))
     net = ClassifierNet(hierarchy, config.sizes, len(names), scale=scale).to(device)
 
-    def step(number: int) -> Mapping[str, Tensor]:
-        meshes, targets = frames.batch(number, config.batch, config.seed)
+    def step(share: Share) -> Mapping[str, Tensor]:
+        meshes, targets = frames.batch(share.index(share.step), config.batch, config.seed)
         scores = net(torch.from_numpy(meshes).to(device))
         wanted = torch.from_numpy(targets).to(device)
         right = (scores.detach().argmax(dim=1) == wanted).float().mean()
         return {"loss": F.cross_entropy(scores, wanted), "accuracy": right}
 
+    held = LabelledFrames.gather(expression, "val", names, config.strength) if expression.select(split="val") else None
+
+    def validate() -> Mapping[str, float]:
+        return {} if held is None else {"val_accuracy": accuracy_on(Classifier(net, names, expression.template, out), held)}
+
     settings = plain_values(config)
     loop = train_loop(
         net,
         step,
-        settings=LoopSettings(config.steps, config.lr, config.warmup, config.checkpoint_every, config.log_every),
+        settings=config,
         folder=out,
         mark={**settings, "labels": list(names), "expression data": expression.content_hash},
         device=device,
         resume=resume,
         progress=progress,
+        validate=validate if held is not None else None,
+        watch="-val_accuracy",
     )
-    save_template(expression.template, out / TEMPLATE)
-    hierarchy.save(out / HIERARCHY)
-    provenance: dict[str, Any] = {
-        "emovoca": __version__,
-        "torch": torch.__version__,
-        "data": {expression.kind: expression.content_hash},
-        "settings": settings,
-    }
-    save_checkpoint(
-        out,
-        kind=KIND,
-        state=net.state_dict(),
-        config={"sizes": settings["sizes"], "labels": list(names)},
-        licence=expression.licence,
-        provenance=provenance,
-    )
+    if processes.is_main_process:
+        save_template(expression.template, out / TEMPLATE)
+        hierarchy.save(out / HIERARCHY)
+        save_checkpoint(
+            out,
+            kind=KIND,
+            state=net.state_dict(),
+            config={"sizes": settings["sizes"], "labels": list(names)},
+            licence=expression.licence,
+            provenance={
+                "emovoca": __version__,
+                "torch": torch.__version__,
+                "data": {expression.kind: expression.content_hash},
+                "settings": settings,
+            },
+            half=config.storage == "float16",
+        )
+    processes.wait_for_everyone()
     classifier = Classifier.load(out, device=device)
     return ClassifierTraining(out, classifier, accuracy_on(classifier, test), loop)
 

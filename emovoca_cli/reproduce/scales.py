@@ -51,7 +51,7 @@ SCALES: Mapping[str, Scale] = {
     "tiny": Scale(
         "tiny",
         desd=DesdConfig(
-            DesdSizes(encoder=(4, 4, 8, 8), decoder=(8, 8, 4, 4), latent=16),
+            sizes=DesdSizes(encoder=(4, 4, 8, 8), decoder=(8, 8, 4, 4), latent=16),
             steps=6,
             batch=4,
             warmup=1,
@@ -70,7 +70,11 @@ SCALES: Mapping[str, Scale] = {
     "demo": Scale(
         "demo",
         desd=DesdConfig(
-            DesdSizes(encoder=(8, 16, 32, 64), decoder=(32, 16, 16, 8), latent=256), steps=1200, checkpoint_every=400, log_every=50
+            sizes=DesdSizes(encoder=(8, 16, 32, 64), decoder=(32, 16, 16, 8), latent=256),
+            steps=1000,
+            lr=3e-3,
+            checkpoint_every=500,
+            log_every=50,
         ),
         classifier=CLASSIFIERS["small"],
         seeds=3,
@@ -83,7 +87,7 @@ SCALES: Mapping[str, Scale] = {
     ),
     "full": Scale(
         "full",
-        desd=DesdConfig(PRESETS["paper"], steps=20_000),
+        desd=DesdConfig(sizes=PRESETS["paper"], steps=20_000),
         classifier=CLASSIFIERS["paper"],
         seeds=5,
         test_frames=2000,

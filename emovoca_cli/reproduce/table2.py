@@ -9,6 +9,7 @@ from typing import Any
 
 from emovoca_cli.config.load import plain_values
 from emovoca_cli.constants import INTENSITIES
+from emovoca_cli.reproduce.algebra import algebra_table
 from emovoca_cli.reproduce.cells import Done
 from emovoca_cli.reproduce.classifier import Classifier, train_classifier
 from emovoca_cli.reproduce.job import Job
@@ -120,6 +121,7 @@ def table2(job: Job) -> Outcome:
             table("table2-quality", "Table 2, quality: what a good mixture has", QUALITY, NOTES_QUALITY),
             table("table2-sealed", f"Table 2, sealed: p b m sealed by emotion at intensity {NATURAL}", by_emotion, ()),
             table("table2-truth", "Table 2, truth: errors to the rig's true mixture", ERROR, NOTES_ERROR),
+            algebra_table(job, scenes),
         )
     )
 

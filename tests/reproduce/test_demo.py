@@ -46,7 +46,7 @@ def reproduced(result: str, work: Path, capsys: pytest.CaptureFixture[str]) -> d
 def test_table2_knows_the_truth_and_what_arithmetic_misses(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answer = reproduced("table2", work, capsys)
     tables = {table["name"]: {row["name"]: row["cells"] for row in table["rows"]} for table in answer["tables"]}
-    assert set(tables) == {"table2", "table2-quality", "table2-sealed", "table2-truth"}
+    assert set(tables) == {"table2", "table2-quality", "table2-sealed", "table2-truth", "table2-algebra"}
     truth = tables["table2-truth"]["the rig's truth"]
     assert {cell["mean"] for cell in truth.values()} == {0.0}
     quality = tables["table2-quality"]

@@ -12,7 +12,8 @@ import pytest
 from emovoca_cli.cli.app import run
 from emovoca_cli.constants import MM
 from emovoca_cli.data.store import Store
-from emovoca_cli.desd.train import held_frames, reconstruction_mve
+from emovoca_cli.desd.train import held_frames, reconstruction_mve, train_desd
+from emovoca_cli.reproduce.algebra import first_entry
 from emovoca_cli.reproduce.job import Job
 from emovoca_cli.reproduce.table1 import reconstruction_errors, table1
 from emovoca_cli.reproduce.table2 import METHODS, TRUTH, table2, value_of
@@ -66,6 +67,9 @@ def test_table1_is_the_reconstruction_of_the_test_identities(first: tuple[Job, R
         wanted = reconstruction_mve(model, held_frames(job.talk, "test", job.scale.test_frames), talk=True)
         assert cell.values[place] == pytest.approx(wanted, rel=1e-5)
     assert cell.values[0] != cell.values[1]
+    # from one start and the same batches, only what a variant changes can make a difference
+    for row in table.rows[:2]:
+        assert row.cells["mve_talk"].values[0] != cell.values[0], row.name
 
 
 def test_errors_of_a_perfect_and_of_a_shifted_reconstruction(
@@ -93,7 +97,7 @@ def test_table2_takes_what_table1_trained_and_only_trains_the_rest(second: tuple
 
 
 def test_table2_measures_every_way_and_says_why_there_is_no_truth(second: tuple[Job, tuple[ResultTable, ...]]) -> None:
-    recognised, quality, sealed, errors = second[1]
+    recognised, quality, sealed, errors, _ = second[1]
     assert [row.name for row in recognised.rows] == [method.name for method in METHODS]
     assert recognised.cell("Sum", "accuracy_3").paper == 0.72
     assert recognised.cell("DE-SD, random start", "lve_talk").paper == 5.861
@@ -105,9 +109,32 @@ def test_table2_measures_every_way_and_says_why_there_is_no_truth(second: tuple[
     assert quality.cell("displacement addition", "slope").mean == pytest.approx(1.0, abs=1e-4)
     assert sealed.cell("displacement addition", "sealed_happy").mean == 0.0
     assert sealed.cell("displacement addition", "sealed_sad").mean == 1.0
+    # rows that share a network differ in how they mix
+    for one, other in (("Zero-cat", "Zero-cat, own scale"), ("Mult", "Mult, own scale"), ("Reversed", "DE-SD, random start")):
+        assert recognised.cell(one, "lve_talk").values != recognised.cell(other, "lve_talk").values
+    assert quality.cell("DE-SD", "leak_mm").values != quality.cell("DE-SD --seal", "leak_mm").values
     for column in ("lip_mm_1", "upper_mm_3", "mve_mm_2"):
         assert "no ARKit coefficients" in str(errors.cell("DE-SD", column).why)
     assert "no ARKit coefficients" in str(recognised.cell(TRUTH, "accuracy_1").why)
+
+
+def test_training_moves_the_sum_of_the_halves_and_never_their_difference(
+    second: tuple[Job, tuple[ResultTable, ...]], tmp_path: Path
+) -> None:
+    job, tables = second
+    algebra = tables[-1]
+    for row, apart in (("halves start at random", True), ("halves start equal", False)):
+        before, after = (np.array(algebra.cell(row, f"difference_{when}").values) for when in ("before", "after"))
+        assert (before > 0.1).all() == apart
+        assert algebra.cell(row, "moved").mean < 1e-4
+        np.testing.assert_allclose(before, after, atol=1e-3)
+        assert np.all(np.abs(np.array(algebra.cell(row, "sum_after").values) - algebra.cell(row, "sum_before").values) > 1e-3)
+    assert algebra.cell("halves start equal", "reversed_mm").mean < 1e-5
+    assert algebra.cell("halves start at random", "reversed_mm").mean > 1e-3
+    # the start is the one that training had: a training that cannot move ends where it began
+    config = replace(variant_config(job.scale.desd, "random start", 3), steps=1, lr=1e-12)
+    still = train_desd(config, job.talk, job.expression, tmp_path / "still").mixer.model.decoder.linear.weight
+    assert still.allclose(first_entry(config, job.talk.template), rtol=0, atol=1e-9)
 
 
 def test_a_column_reads_the_intensity_that_it_names() -> None:
