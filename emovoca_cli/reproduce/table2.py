@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emovoca_cli.config.load import plain_values
+from emovoca_cli.config.loop import comparable
 from emovoca_cli.constants import INTENSITIES
 from emovoca_cli.reproduce.algebra import algebra_table
 from emovoca_cli.reproduce.cells import Done
@@ -130,7 +131,7 @@ def classifier_cell(job: Job, labels: tuple[str, ...], seed: int) -> Done:
     """The cell of the expression classifier of a seed; its folder is a checkpoint."""
 
     config = replace(job.scale.classifier, seed=seed)
-    settings = {"settings": plain_values(config), "labels": list(labels), "data": job.data_hashes["expression"]}
+    settings = {"settings": comparable(plain_values(config)), "labels": list(labels), "data": job.data_hashes["expression"]}
 
     def work(folder: Path) -> dict[str, Any]:
         def update(done: int, total: int, metrics: Mapping[str, float]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from emovoca_cli.config.desd import DesdConfig
 from emovoca_cli.config.load import plain_values
+from emovoca_cli.config.loop import comparable
 from emovoca_cli.desd.mix import Mixer
 from emovoca_cli.desd.train import train_desd
 from emovoca_cli.reproduce.cells import Done
@@ -38,7 +39,7 @@ def variant_config(base: DesdConfig, name: str, seed: int) -> DesdConfig:
 def trained(job: Job, name: str, seed: int) -> Done:
     """The cell of a trained variant; its folder is a DE-SD checkpoint."""
     config = variant_config(job.scale.desd, name, seed)
-    settings = {"settings": plain_values(config), "data": job.data_hashes}
+    settings = {"settings": comparable(plain_values(config)), "data": job.data_hashes}
 
     def work(folder: Path) -> dict[str, Any]:
         def update(done: int, total: int, metrics: Mapping[str, float]) -> None:
