@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from emovoca_cli.config.load import plain_values
+from emovoca_cli.config.loop import comparable
 from emovoca_cli.data.sequences import Selection, SequenceEntry, SequenceSource
 from emovoca_cli.data.store import spread
 from emovoca_cli.dataset_builder.build import build_dataset
@@ -132,7 +133,7 @@ class Talkers:
     def _train(self, kind: str, train: Callable[..., Any], config: Any, corpus: Corpus) -> Done:
         job = self.job
         what = f"training {kind} on {corpus}, seed {config.seed}"
-        settings = {"settings": plain_values(config), "corpus": corpus, "dataset": self.data(corpus).root.parent.name}
+        settings = {"settings": comparable(plain_values(config)), "corpus": corpus, "dataset": self.data(corpus).root.parent.name}
 
         def work(folder: Path) -> dict[str, Any]:
             def update(done: int, total: int, metrics: Mapping[str, float]) -> None:
