@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from emovoca_cli.assets import ASSETS
 from emovoca_cli.cli.app import run
 from emovoca_cli.data.store import Store
+from emovoca_cli.demo.head import load_head
+from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.reproduce import talkers
 from emovoca_cli.reproduce.cells import CELL
 from emovoca_cli.reproduce.paper import TABLE3B
+from emovoca_cli.types import Clip
 
 pytestmark = pytest.mark.pipeline
 
@@ -140,7 +144,7 @@ def test_given_predictions_get_the_score_of_evaluate_score(
 
 
 def test_figures_reuse_what_was_trained(
-    finished: Finished, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib", reason='plots are not installed: pip install "emovoca[plots]"')
     for name in ("train_s2l", "train_s2d", "train_faceformer"):
@@ -151,12 +155,27 @@ def test_figures_reuse_what_was_trained(
     by_emotion = [row for row in table["rows"] if not row["name"].startswith("intensity")]
     means = [row["cells"]["lve_s2l"]["mean"] for row in by_emotion]
     assert min(means) <= cell(a, "E-S2L+S2D (v1)", "lve_v1")["mean"] <= max(means), "the whole lies between its groups"
+    picture = finished.folder / "out" / "fig5-tiny.png"
     strips = finished.reproduce(capsys, "fig5", "--at", "0.4,0.8")
     assert any("0.40, 0.80 s" in note for note in strips["notes"])
+    three = Image.open(picture).size
+    other_face(40).save(tmp_path / "other.npz")
+    finished.reproduce(capsys, "fig5", "--at", "0.4,0.8", "--clip", f"other={tmp_path / 'other.npz'}")
+    four = Image.open(picture).size
+    assert (four[0], 3 * four[1]) == (three[0], pytest.approx(4 * three[1], abs=8)), "a row more"
     changes = finished.reproduce(capsys, "fig6", "--at", "0.4,0.8")
     assert [row["name"] for row in changes["tables"][0]["rows"]] == ["happy@3 to sad@3", "happy@1 to happy@3"]
     for result in ("fig4", "fig5", "fig6"):
         assert (finished.folder / "out" / f"{result}-tiny.png").stat().st_size > 1000
+
+
+def other_face(frames: int) -> Clip:
+    """A clip of another topology than the data's: the head without its last face."""
+    head = load_head().template
+    points = landmark_points(head.vertices, head.faces, head.landmark_faces, head.landmark_weights)
+    still = [np.repeat(part[None], frames, axis=0) for part in (head.vertices, points)]
+    none = np.zeros((frames, 0), np.float32)
+    return Clip(still[0], head.faces[:-1], head.vertices, still[1], 30.0, (), none, np.zeros(frames, np.float32), {})
 
 
 @pytest.mark.parametrize(
