@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from emovoca_cli.dataset_builder.plan import VERSIONS
+from emovoca_cli.dataset_builder.plan import DEFAULT_MU_E, VERSIONS
 from emovoca_cli.errors import DataError
 from emovoca_cli.evaluation.takes import list_takes, match_names
 from emovoca_cli.reproduce.job import Job
@@ -55,7 +55,14 @@ def table3(job: Job) -> Outcome:
     given = _by_test(talkers)  # before hours are spent
     scored = {name: _given_scores(talkers, folder, test, job.given.match) for name, (folder, test) in given.items()}
     tables = (_emotional(talkers, scored), _neutral(talkers, scored))
-    notes = [f"{name}: {note}" for name, result in scored.items() for note in result["notes"]]
+    notes = [
+        f"{name}: {note}"
+        for name, result in scored.items()
+        for note in (
+            f"scored on the {result['sequences']} test sequences that it holds, {result['frames']} frames",
+            *result["notes"],
+        )
+    ]
     return Outcome(tables, notes=tuple(notes))
 
 
@@ -125,11 +132,7 @@ def _by_test(talkers: Talkers) -> dict[str, tuple[Path, Corpus]]:
     """
     job = talkers.job
     held = [row.id for row in job.talk.thinned(talkers.scale.clips).select(split="test")]
-    names: dict[Corpus, list[str]] = {"neutral": held}
-    for version, emotions in (("v1", VERSIONS["v1"]), ("v2", VERSIONS["v2"])):
-        names["v1" if version == "v1" else "v2"] = [
-            f"{clip}_{emotion}_{level}" for clip in held for emotion in emotions for level in (1, 2, 3)
-        ]
+    names: dict[Corpus, list[str]] = {"neutral": held, "v1": _sequences(held, "v1"), "v2": _sequences(held, "v2")}
     found: dict[str, tuple[Path, Corpus]] = {}
     for name, folder in job.given.predictions.items():
         files = list_takes(folder, "--predictions")
@@ -142,3 +145,8 @@ def _by_test(talkers: Talkers) -> dict[str, tuple[Path, Corpus]]:
         # v1's sequences are all in v2: only what goes beyond them asks for v2
         found[name] = (folder, max(counts, key=lambda test: (counts[test], test == "v1")))
     return found
+
+
+def _sequences(clips: Iterable[str], version: str) -> list[str]:
+    """Names of a dataset's sequences of some talking clips, as `build-dataset` gives them."""
+    return [f"{clip}_{emotion}_{level}" for clip in clips for emotion in VERSIONS[version] for level in DEFAULT_MU_E]

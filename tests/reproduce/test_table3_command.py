@@ -140,6 +140,7 @@ def test_given_predictions_get_the_score_of_evaluate_score(
         assert seen["mean"] == pytest.approx(wanted, rel=1e-6)
         assert seen["mean"] > 1
     assert cell(b, "CodeTalker (Voca), given", "lve")["paper"] == 3.651
+    assert any("codetalker: scored on the 2 test sequences" in note for note in answer["notes"])
     assert cell(b, "S2L+S2D (neutral)", "lve") == cell(finished.table["tables"][1], "S2L+S2D (neutral)", "lve")
 
 
