@@ -39,6 +39,12 @@ def desd(
     settings: Settings = None,
     batch_size: BatchSize = None,
     seed: TrainSeed = None,
+    gap_loss: Annotated[
+        bool,
+        typer.Option(
+            "--gap-loss", help="Also train on mixtures, whose lips have to keep the gap of the speech (not in the paper)."
+        ),
+    ] = False,
     resume: Resume = False,
     device: Device = "auto",
     json: Json = False,
@@ -49,9 +55,11 @@ def desd(
     Presets: paper (the release's sizes), small (half the channels).\n
     Examples:\n
       emovoca train desd\n
+      emovoca train desd --gap-loss --out sealing-desd\n
       emovoca train desd --preset small --set steps=1000 --out my-desd
     """
     from emovoca_cli.cli.prep import require_data
+    from emovoca_cli.config.desd import GAP_LOSS
     from emovoca_cli.config.desd import preset as named
     from emovoca_cli.config.load import load_config
     from emovoca_cli.data.store import open_data
@@ -62,7 +70,8 @@ def desd(
     from emovoca_cli.runtime.processes import join
 
     reporter = _reporter(json, quiet)
-    resolved = load_config(named(preset), file=config, overrides=_overrides(settings, batch=batch_size, seed=seed))
+    named_settings = {"batch": batch_size, "seed": seed, "gap_loss": GAP_LOSS if gap_loss else None}
+    resolved = load_config(named(preset), file=config, overrides=_overrides(settings, **named_settings))
     unit = pick_device(device)
     processes = join(unit, resolved)
     folder = _folder(out, "desd", resume, reporter, check=processes.is_main_process)
@@ -252,7 +261,7 @@ def _say_how_it_went(reporter: Reporter, folder: Path, loop: LoopReport, steps: 
         reporter.say(f"  the weights are those of step {loop.best_step}, the best on the validation identities{early}")
 
 
-def _overrides(settings: list[str] | None, **named: int | None) -> list[str]:
+def _overrides(settings: list[str] | None, **named: float | None) -> list[str]:
     """`--set` pairs, then the options that have a name of their own."""
     return [*(settings or ()), *(f"{key}={value}" for key, value in named.items() if value is not None)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from emovoca_cli.config.loop import LoopSettings
+from emovoca_cli.config.loop import LoopSettings, not_negative
 from emovoca_cli.constants import NEUTRAL_MU
 from emovoca_cli.errors import UsageError
 
@@ -46,6 +46,10 @@ PRESETS = {"paper": DesdSizes(), "small": DesdSizes(encoder=(8, 16, 32, 64), dec
 """paper: the sizes of the authors' release. small: half the channels, a quarter of the work."""
 
 
+GAP_LOSS = 0.1
+"""Weight that `--gap-loss` gives the lip-gap loss."""
+
+
 @dataclass(frozen=True)
 class DesdConfig(LoopSettings):
     """How to train DE-SD (paper section 3.2.1). Talk and expression batches alternate, so half of the steps are of each."""
@@ -55,8 +59,19 @@ class DesdConfig(LoopSettings):
     """Start both halves of the decoder's first matrix equal; training on doubled codes never tells them apart."""
     loss: Literal["weighted", "plain"] = "weighted"
     """weighted: eq. 3, by the inverse distance to the nearest landmark. plain: all vertices alike (the ablation of Table 1)."""
+    gap_loss: float = 0.0
+    """Weight of the lip-gap loss on unpaired mixtures (ours, see desd/gap.py); 0 = without it, as published."""
     steps: int = 6000
     checkpoint_every: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        not_negative(self, "gap_loss")
+        if self.gap_loss and self.sizes.natural_mu != NEUTRAL_MU:
+            raise UsageError(
+                f"gap_loss mixes at mu {NEUTRAL_MU:g}, which is not the scale of sizes.features={self.sizes.features}; "
+                "use it with duplicate or sum"
+            )
 
 
 def preset(name: str) -> DesdConfig:

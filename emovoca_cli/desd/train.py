@@ -17,6 +17,7 @@ from emovoca_cli.constants import MM
 from emovoca_cli.data.loaders import FrameSampler
 from emovoca_cli.data.store import Store
 from emovoca_cli.data.template import save_template
+from emovoca_cli.desd.gap import GapLoss
 from emovoca_cli.desd.mix import KIND, Mixer
 from emovoca_cli.desd.model import DESD
 from emovoca_cli.errors import DataError, TopologyError
@@ -74,13 +75,22 @@ def train_desd(
     if config.loss == "plain":
         weights = torch.ones_like(weights)
     turns = (talk.kind, expression.kind)
+    gap = None
+    if config.gap_loss:
+        speech = FrameSampler(talk, split="train", batch=config.batch, seed=config.seed + 2)
+        gap = GapLoss(model, talk.template, speech, seed=config.seed)
 
     def step(share: Share) -> Mapping[str, Tensor]:
         kind = turns[share.step % 2]
         truth = torch.from_numpy(samplers[kind].at(share.index(share.step // 2))).to(device)
         # Divided by the scale, so that the size of the loss does not depend on how much the faces move.
         loss = weighted_l2(model.reconstruct(truth, talk=kind == talk.kind), truth, weights) / model.scale
-        return {"loss": loss, f"loss_{kind}": loss.detach()}
+        values = {f"loss_{kind}": loss.detach()}
+        if gap is not None and kind == expression.kind:
+            terms = gap(share.index(share.step // 2), truth)
+            values |= {f"mix_{name}": term.detach() for name, term in terms.items()}
+            loss = loss + config.gap_loss * sum(terms.values())
+        return {"loss": loss, **values}
 
     held = {store.kind: held_frames(store, "val", VALIDATION_FRAMES) for store in (talk, expression) if store.select(split="val")}
 

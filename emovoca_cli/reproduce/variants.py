@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emovoca_cli.config.desd import DesdConfig
+from emovoca_cli.config.desd import GAP_LOSS, DesdConfig
 from emovoca_cli.config.load import plain_values
 from emovoca_cli.config.loop import comparable
 from emovoca_cli.desd.mix import Mixer
@@ -16,9 +16,9 @@ from emovoca_cli.reproduce.cells import Done
 from emovoca_cli.reproduce.job import Job
 
 DESD = "DE-SD"
-VARIANTS = (DESD, "random start", "plain loss", "single encoder", "zero-cat", "sum", "product")
-"""DE-SD as we train it (both halves of the decoder's entry start equal), as the paper must have (each half random), and its
-ablations, which change one thing."""
+VARIANTS = (DESD, "random start", "plain loss", "single encoder", "zero-cat", "sum", "product", "gap loss")
+"""DE-SD as we train it (both halves of the decoder's entry start equal), as the paper must have (each half random), its ablations
+and our gap loss, which change one thing."""
 
 
 def variant_config(base: DesdConfig, name: str, seed: int) -> DesdConfig:
@@ -32,6 +32,7 @@ def variant_config(base: DesdConfig, name: str, seed: int) -> DesdConfig:
         "zero-cat": replace(base, sizes=replace(sizes, features="zero"), symmetric=False),
         "sum": replace(base, sizes=replace(sizes, features="sum")),
         "product": replace(base, sizes=replace(sizes, features="product")),
+        "gap loss": replace(base, gap_loss=GAP_LOSS),
     }
     return replace(changed[name], seed=seed)
 
