@@ -57,10 +57,10 @@ class DesdConfig(LoopSettings):
     sizes: DesdSizes = field(default_factory=DesdSizes)
     symmetric: bool = True
     """Start both halves of the decoder's first matrix equal; training on doubled codes never tells them apart."""
-    gap_loss: float = 0.0
-    """Weight of the lip-gap loss on unpaired mixtures (ours, see desd/gap.py); 0 = without it, as published."""
     loss: Literal["weighted", "plain"] = "weighted"
     """weighted: eq. 3, by the inverse distance to the nearest landmark. plain: all vertices alike (the ablation of Table 1)."""
+    gap_loss: float = 0.0
+    """Weight of the lip-gap loss on unpaired mixtures (ours, see desd/gap.py); 0 = without it, as published."""
     steps: int = 6000
     checkpoint_every: int = 1000
 

@@ -17,8 +17,8 @@ from emovoca_cli.reproduce.job import Job
 
 DESD = "DE-SD"
 VARIANTS = (DESD, "random start", "plain loss", "single encoder", "zero-cat", "sum", "product", "gap loss")
-"""DE-SD as we train it (both halves of the decoder's entry start equal), as the paper must have (each half random), and its
-ablations, which change one thing; gap loss is ours, `train desd --gap-loss`."""
+"""DE-SD as we train it (both halves of the decoder's entry start equal), as the paper must have (each half random), its ablations
+and our gap loss, which change one thing."""
 
 
 def variant_config(base: DesdConfig, name: str, seed: int) -> DesdConfig:
