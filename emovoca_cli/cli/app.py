@@ -23,6 +23,7 @@ from emovoca_cli.cli import (
     prep,
     render,
     reproduce,
+    study,
     train,
 )
 from emovoca_cli.cli.options import EXAMPLES
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 
 
-GROUPS = {"train", "import", "evaluate", "face"}
+GROUPS = {"train", "import", "evaluate", "face", "study"}
 """Commands whose next word names a command too."""
 
 
@@ -65,6 +66,7 @@ app.add_typer(import_release.app, name="import")
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(study.app, name="study")
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(face.app, name="face")
 app.command("doctor")(doctor.doctor)

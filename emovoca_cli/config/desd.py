@@ -67,11 +67,6 @@ class DesdConfig(LoopSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         not_negative(self, "gap_loss")
-        if self.gap_loss and self.sizes.natural_mu != NEUTRAL_MU:
-            raise UsageError(
-                f"gap_loss mixes at mu {NEUTRAL_MU:g}, which is not the scale of sizes.features={self.sizes.features}; "
-                "use it with duplicate or sum"
-            )
 
 
 def preset(name: str) -> DesdConfig:

@@ -78,12 +78,14 @@ FREE = frozenset({"storage", "log_every", "tracker"})
 OPTIONAL = frozenset({"weight_decay", "clip", "accumulate", "mixed_precision", "ema", "patience", "watch"})
 """Settings that may be absent from the mark of a run; absent means the default, which is without it."""
 
+OFF: Mapping[str, Any] = {field.name: field.default for field in fields(LoopSettings) if field.name in OPTIONAL} | {"gap_loss": 0.0}
+"""What those and DE-SD's own are when they are off."""
+
 
 def comparable(mark: Mapping[str, Any]) -> dict[str, Any]:
     """What two runs have to share for one to continue the other: a mark without free settings and without those that are off."""
-    off = {field.name: field.default for field in fields(LoopSettings) if field.name in OPTIONAL}
     return {
         name: comparable(value) if isinstance(value, Mapping) else value
         for name, value in mark.items()
-        if name not in FREE and not (name in off and value == off[name])
+        if name not in FREE and not (name in OFF and value == OFF[name])
     }

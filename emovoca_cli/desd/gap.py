@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emovoca_cli.constants import INNER_LIP_PAIRS, NEUTRAL_MU
+from emovoca_cli.constants import INNER_LIP_PAIRS
 from emovoca_cli.data.loaders import FrameSampler
 from emovoca_cli.desd.model import DESD
 from emovoca_cli.mesh.landmarks import landmark_operator
 from emovoca_cli.types import MeshTemplate
 
-MU_E = (1.0, 3.0)
-"""Range that the strength of the emotion is drawn from: all that the datasets are mixed with."""
+STRENGTHS = (0.5, 1.5)
+"""Range that the strength of the emotion is drawn from, 1 is its own: what intensities 1 to 3 are."""
 
 MOUTH_SHARE = 0.6
 """What a speaking mouth keeps of an emotion's motion: what artists leave of it on a rig, and the demo corpus' own rule."""
@@ -58,12 +58,11 @@ class GapLoss:
         number: of the batch; what they are mixed with, and how strongly, depends on it alone.
         """
         talk = torch.from_numpy(self._speech.at(number)).to(expression)
-        drawn = np.random.default_rng((self._seed, number)).uniform(*MU_E, len(talk))
-        mu_e = torch.from_numpy(drawn).to(expression)
-        codes = self._model.encode_talk(talk), self._model.encode_expression(expression)
-        mixed = self._model.mix(*codes, NEUTRAL_MU, mu_e, only=self._decoder)
+        strength = torch.from_numpy(np.random.default_rng((self._seed, number)).uniform(*STRENGTHS, len(talk))).to(expression)
+        codes, mu = (self._model.encode_talk(talk), self._model.encode_expression(expression)), self._model.natural_mu
+        mixed = self._model.mix(*codes, mu, mu * strength, only=self._decoder)
         spoken, felt = (self._landmarks(faces[:, self._vertices]) for faces in (talk, expression))
-        terms = mixture_terms(self._landmarks(mixed), spoken, felt, mu_e / NEUTRAL_MU)
+        terms = mixture_terms(self._landmarks(mixed), spoken, felt, strength)
         return {name: value / self._model.scale for name, value in zip(("gap", "kept"), terms, strict=True)}
 
     def _landmarks(self, vertices: Tensor) -> Tensor:

@@ -90,8 +90,7 @@ def train_s2d(
         rng = np.random.default_rng((config.seed, share.step))
         own = share.rows(config.batch)
         drawn = rng.integers(0, len(frames["train"]), share.parts * config.batch)
-        rows = np.sort(drawn[own])
-        truth = torch.from_numpy(frames["train"][rows].astype(np.float32)).to(device)
+        truth = torch.from_numpy(frames["train"][drawn[own]].astype(np.float32)).to(device)
         given = landmarks(truth)
         if config.input_noise > 0:
             noise = torch.from_numpy(rng.standard_normal((len(drawn), *given.shape[1:]), dtype=np.float32)[own]).to(device)

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,9 @@ def train_loop(
     log = Log(place / LOG, first, settings) if main else None
     if main:
         write_run(place / RUN, settings, mark, accelerator, device, first)
-    window, means, stop = _Window(), {}, False
+    precision = torch.autocast(device.type, torch.bfloat16) if settings.mixed_precision == "bf16" else nullcontext()
+    window, stop = _Window(), False
+    means: Mapping[str, float] = {}
     with _interrupts() as interrupted, _closing(log):
         at_boundary, done = True, first
         try:
@@ -116,8 +118,8 @@ def train_loop(
                     group["lr"] = rate
                 optimiser.zero_grad(set_to_none=True)
                 for share in _shares(done, accelerator, settings, count, device):
-                    seed_batch(settings.seed, share.index())
-                    with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
+                    seed_batch(settings.seed, share.index(), device)
+                    with precision:
                         values = step(share)
                     loss = values["loss"] / settings.accumulate if settings.accumulate > 1 else values["loss"]
                     loss.backward()  # type: ignore[no-untyped-call]
