@@ -75,7 +75,8 @@ def animate(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", help="Generator: the built-in one (s2l), a folder with s2l/ and s2d/, or one of faceformer.")
+        str,
+        typer.Option("--model", help="Generator: s2l or faceformer (built in), a folder with s2l/ and s2d/, or one of faceformer."),
     ] = "s2l",
     fps: Annotated[Optional[float], typer.Option("--fps", help="Frames a second (default: the model's, 30).")] = None,
     size: Annotated[int, typer.Option("--size", help="Width and height of the video in pixels.")] = 512,
@@ -137,7 +138,7 @@ def animate(
             if isinstance(clip, EmovocaError):
                 raise clip
             row |= _about(clip, timeline, place.speech, reporter)
-            row |= place.write(clip, alive, reporter, size=size, backend=backend, overwrite=overwrite)
+            row |= place.write(clip, generator.template, alive, reporter, size=size, backend=backend, overwrite=overwrite)
         except EmovocaError as error:
             if single:
                 raise
@@ -159,9 +160,17 @@ class _Place:
     video: Path | None
 
     def write(
-        self, clip: Clip, alive: _Alive | None, reporter: Reporter, *, size: int, backend: str, overwrite: bool
+        self,
+        clip: Clip,
+        template: MeshTemplate,
+        alive: _Alive | None,
+        reporter: Reporter,
+        *,
+        size: int,
+        backend: str,
+        overwrite: bool,
     ) -> dict[str, Any]:
-        """Save and draw a clip; returns what was written."""
+        """Save a clip and draw it with its model's eyes and teeth; returns what was written."""
         made: dict[str, Any] = {
             "life": {"clip": alive is not None and alive.in_clip, "video": alive is not None and self.video is not None}
         }
@@ -171,10 +180,14 @@ class _Place:
             reporter.say(f"wrote {self.clip}")
             made["clip"] = str(self.clip)
         if self.video is not None:
+            from emovoca_cli.cli.faces import template_of
             from emovoca_cli.cli.render import draw
 
             self.video.parent.mkdir(exist_ok=True)
-            made |= draw(lively, self.video, reporter, speech=self.speech, size=size, backend=backend, overwrite=overwrite)
+            made |= draw(
+                lively, self.video, reporter,
+                template=template_of(lively, template), speech=self.speech, size=size, backend=backend, overwrite=overwrite,
+            )  # fmt: skip
         return made
 
 

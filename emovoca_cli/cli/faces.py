@@ -56,8 +56,30 @@ def read_face(path: Path, template: MeshTemplate) -> Float:
     return vertices
 
 
-def template_of(clip: Clip) -> MeshTemplate:
-    """What to draw a clip with: the built-in head with its parts when it is one, else the bare skin."""
+def drawn_with(path: Path, clip: Clip) -> MeshTemplate:
+    """The template, with eyes, teeth and colours, of a rig or a model: template.npz, or a folder that holds one.
+
+    Raises UsageError for a path without one and TopologyError when it is of another topology than the clip.
+    """
+    from emovoca_cli.data.template import load_template
+    from emovoca_cli.errors import TopologyError, UsageError
+    from emovoca_cli.runtime.checkpoint import TEMPLATE
+    from emovoca_cli.types import topology_hash
+
+    places = [path] if path.is_file() else [path / inside / TEMPLATE for inside in ("", "s2d", "talk")]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise UsageError(f"--template {path} is no {TEMPLATE}, nor a data or model folder that holds one")
+    template = load_template(found)
+    if template.topology_hash != topology_hash(len(clip.template), clip.faces):
+        raise TopologyError(
+            f"{found} has {len(template.vertices)} vertices, the clip {len(clip.template)}, or other faces; give its own model's"
+        )
+    return template
+
+
+def template_of(clip: Clip, model: MeshTemplate | None = None) -> MeshTemplate:
+    """What to draw a clip with: the built-in head with its parts when it is one, else its model's template, else the bare skin."""
     import numpy as np
 
     from emovoca_cli.mesh.surface import nearest_surface
@@ -66,6 +88,8 @@ def template_of(clip: Clip) -> MeshTemplate:
     head = builtin_template()
     if clip.faces.shape == head.faces.shape and np.array_equal(clip.faces, head.faces):
         return head
+    if model is not None:
+        return model
     # A clip carries its landmarks as points, which is all that camera and lights need to know of a strange topology.
     faces, weights = nearest_surface(clip.landmarks[0], clip.vertices[0], clip.faces)
     return MeshTemplate("clip", clip.template, clip.faces, faces, weights)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from emovoca_cli.arrays import read_npy
 from emovoca_cli.constants import ARKIT_INDEX, ARKIT_NAMES, DEFAULT_FPS, LANDMARKS
 from emovoca_cli.data.arkit.assemble import ArkitRig, assemble, find_skin
 from emovoca_cli.data.arkit.facekit import is_facekit, read_facekit
@@ -86,11 +87,11 @@ def read_landmarks(path: Path) -> Float:
         raise UsageError(f"the landmarks {path} do not exist; give a .json or .npy of 68 points")
     try:
         if path.suffix == ".npy":
-            points = np.asarray(np.load(path, allow_pickle=False), np.float64)
+            points = np.asarray(read_npy(path), np.float64)
         else:
             listed = json.loads(path.read_text(encoding="utf-8"))
             points = np.asarray(listed["landmarks"] if isinstance(listed, dict) else listed, np.float64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, DataError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a .json or .npy of 68 points ({' '.join(str(error).split())})") from error
     if points.shape != (LANDMARKS, 3) or not np.isfinite(points).all():
         raise DataError(f"{path} has landmarks of shape {points.shape}, expected ({LANDMARKS}, 3) finite numbers")

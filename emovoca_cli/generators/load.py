@@ -56,7 +56,8 @@ class SpeechGenerator(Protocol):
 
 
 def load_generator(model: str | Path = "s2l", *, device: torch.device | None = None) -> SpeechGenerator:
-    """Read a generator: "s2l" is the built-in E-S2L with S2D; a folder of E-FaceFormer; one with s2l/ and s2d/; one of E-S2L.
+    """Read a generator: built in are "s2l" (E-S2L with S2D) and "faceformer"; else a folder of E-FaceFormer, one with s2l/ and
+    s2d/, or one of E-S2L.
 
     A lone E-S2L is joined with the built-in S2D. Raises UsageError and CheckpointError.
     """
