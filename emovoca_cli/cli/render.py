@@ -11,7 +11,7 @@ from emovoca_cli.cli.options import Backend, Json, Overwrite, Quiet
 
 if TYPE_CHECKING:
     from emovoca_cli.cli.console import Reporter
-    from emovoca_cli.types import Clip
+    from emovoca_cli.types import Clip, MeshTemplate
 
 
 def render(
@@ -75,17 +75,19 @@ def draw(
     overwrite: bool = False,
     yaw: float = 10.0,
     pitch: float = 2.0,
+    template: MeshTemplate | None = None,
 ) -> dict[str, Any]:
-    """Draw a clip of a known topology and report it; returns a summary for JSON."""
-    from emovoca_cli.cli.faces import template_of
+    """Draw a clip and report it; template: what the clip was made with, where that is known. Returns a summary for JSON."""
+    from emovoca_cli.cli.faces import dressed
     from emovoca_cli.files import check_output
     from emovoca_cli.render.clip import render_clip
 
     folder = out.suffix.lower() not in {".mp4", ".gif"}
     check_output(out, overwrite=overwrite, directory=folder)
+    shown, dress = dressed(clip, template)
     with reporter.progress("drawing") as update:
         report = render_clip(
-            clip, template_of(clip), out,
+            shown, dress, out,
             fps=fps, size=size, backend=backend, speech=speech, progress=update, yaw=yaw, pitch=pitch,
         )  # fmt: skip
     sound = "with sound" if speech is not None and not folder else "without sound"

@@ -2,7 +2,8 @@
 
 First the landmarks' motion is turned and scaled into the other face, locally: a wide mouth opens wider, lids that are further apart
 have further to go, and lips meet where the other face's lips meet. Then the other mesh follows its landmarks as smoothly as its
-surface can (`deform.smooth_weights`); its eyeballs, teeth and tongue move rigidly with head and jaw.
+surface can (`deform.smooth_weights`); its eyeballs turn with the gaze, its teeth and
+tongue move rigidly with head and jaw.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from emovoca_cli.constants import INNER_LIP_PAIRS, LANDMARKS
 from emovoca_cli.errors import DataError
 from emovoca_cli.mesh.deform import smooth_weights
+from emovoca_cli.mesh.gaze import eye_turns, gaze_yaw
 from emovoca_cli.mesh.geodesic import distance_to_points
 from emovoca_cli.mesh.landmarks import UPPER_LIP, eye_distance, landmark_points, nearest_surface
 from emovoca_cli.mesh.lips import Lips, face_axes
@@ -49,49 +51,31 @@ MOST = 2.5
 
 
 @dataclass(frozen=True, eq=False)
-class Carry:
-    """How landmarks of one face move another mesh.
+class LandmarkMap:
+    """How the landmarks of one face move as those of another do.
 
-    turn (3,3): rotation from the source's axes to the target's; scales (68,3): sizes of motion along the target face's own axes;
-    axes (3,3): those axes as rows; weights (V,68) and jaw (V,): how far each vertex goes with each landmark and with the jaw;
-    landmarks (68,3) and rest (V,3): the target at rest; seal: what its lips need.
+    turn (3,3): rotation from the source's axes to the target's; axes (3,3): the target face's own axes as rows; scales (68,3):
+    sizes of motion along them; landmarks (68,3): the target's at rest, metres; seal: what its lips need.
     """
 
     turn: Array
-    scales: Array
     axes: Array
-    weights: Array
-    jaw: Array
+    scales: Array
     landmarks: Array
-    rest: Array
     seal: Seal
 
     @classmethod
-    def between(cls, source: MeshTemplate, target: MeshTemplate, *, rest: AnyFloat | None = None) -> Carry:
-        """The carry-over from a template, or from another face at rest (V,3) of it, to a target; both with 68 landmarks.
-
-        Raises DataError for landmarks that are no face.
-        """
+    def between(cls, source: MeshTemplate, target: MeshTemplate, *, rest: AnyFloat | None = None) -> LandmarkMap:
+        """From a template, or from another face at rest (V,3) of it, to a target; both with 68 landmarks. Raises DataError."""
         ours = np.asarray(source.vertices if rest is None else rest, dtype=np.float64)
         mine, theirs = _landmarks(source, ours), _landmarks(target, np.asarray(target.vertices, dtype=np.float64))
-        axes, turn = face_axes(theirs), rotation_between(mine, theirs)
         local = local_scales(mine, theirs)
         scales = np.repeat(local[:, None], 3, axis=1)
         _scale_lids(scales, mine, theirs)
-        pieces = find_pieces(target.vertices, target.faces, theirs)
-        weights = _weights(target, theirs, pieces)
-        return cls(
-            turn,
-            scales,
-            axes,
-            weights,
-            pieces.jaw,
-            theirs,
-            np.asarray(target.vertices, np.float64),
-            Seal.between(source, ours, mine, target, theirs, local),
-        )
+        seal = Seal.between(source, ours, mine, target, theirs, local)
+        return cls(rotation_between(mine, theirs), face_axes(theirs), scales, theirs, seal)
 
-    def landmark_motion(self, motion: AnyFloat) -> Array:
+    def motion(self, motion: AnyFloat) -> Array:
         """Displacements (T,68,3) of the target's landmarks, metres, from those of the source's (T,68,3)."""
         moved = np.asarray(motion, dtype=np.float64)
         if moved.ndim != 3 or moved.shape[1:] != (LANDMARKS, 3):
@@ -99,23 +83,49 @@ class Carry:
         along = moved @ (self.axes @ self.turn).T  # in the face's own axes
         return self.seal.closed(along, along * self.scales) @ self.axes
 
+
+@dataclass(frozen=True, eq=False)
+class Carry:
+    """How landmarks of one face move another mesh.
+
+    landmarks: what moves the mesh's own landmarks; weights (V,68): how far each vertex goes with each of them; pieces of the
+    mesh, and rest (V,3), metres.
+    """
+
+    landmarks: LandmarkMap
+    weights: Array
+    pieces: Pieces
+    rest: Array
+
+    @classmethod
+    def between(cls, source: MeshTemplate, target: MeshTemplate, *, rest: AnyFloat | None = None) -> Carry:
+        """From a template, or from another face at rest (V,3) of it, to a target; both with 68 landmarks. Raises DataError."""
+        map_ = LandmarkMap.between(source, target, rest=rest)
+        pieces = find_pieces(target.vertices, target.faces, map_.landmarks)
+        weights = _weights(target, map_.landmarks, pieces)
+        return cls(map_, weights, pieces, np.asarray(target.vertices, dtype=np.float64))
+
     def vertex_motion(self, landmarks: AnyFloat) -> Float:
-        """Displacements (T,V,3) of the target, metres, from those of its landmarks (T,68,3)."""
+        """Displacements (T,V,3) of the mesh, metres, from those of its own landmarks (T,68,3)."""
         moved = np.asarray(landmarks, dtype=np.float64)
         frames, count = len(moved), len(self.weights)
         out = (self.weights @ moved.transpose(1, 0, 2).reshape(LANDMARKS, -1)).reshape(count, frames, 3).transpose(1, 0, 2)
-        led = np.flatnonzero(self.jaw)
+        led = np.flatnonzero(self.pieces.jaw)
         if len(led):
-            out[:, led] += self.jaw[led, None] * self._jaw_motion(moved, led)
+            out[:, led] += self.pieces.jaw[led, None] * self._jaw_motion(moved, led)
+        gaze = gaze_yaw(moved + self.landmarks.landmarks, self.landmarks.landmarks)
+        for eye in self.pieces.eyes:
+            if eye.any():
+                out[:, eye] = eye_turns(self.rest[eye], gaze)
         return np.ascontiguousarray(out, dtype=np.float32)
 
     def motion(self, motion: AnyFloat) -> Float:
-        """Displacements (T,V,3) of the target, metres, from those of the source's landmarks (T,68,3)."""
-        return self.vertex_motion(self.landmark_motion(motion))
+        """Displacements (T,V,3) of the mesh, metres, from those of the source's landmarks (T,68,3)."""
+        return self.vertex_motion(self.landmarks.motion(motion))
 
     def _jaw_motion(self, moved: Array, led: NDArray[np.int64]) -> Array:
         """Displacements (T,N,3) of what the jaw carries: the rigid motion of the chin's landmarks."""
-        rest = self.landmarks[list(JAW)]
+        rest = self.landmarks.landmarks[list(JAW)]
         goal = rest + moved[:, list(JAW)]
         middle, there = rest.mean(axis=0), goal.mean(axis=1)
         turn = kabsch(rest - middle, goal - there[:, None])
