@@ -155,8 +155,8 @@ def _find_landmarks(
     like = sizes.get(len(raw.vertices))
     if like is not None:
         raise TopologyError(
-            f"{path} has as many vertices as {like} and other faces (re-ordered by the program that saved it?), so its "
-            f"landmarks are not known; export it with its vertex order kept, or give --landmarks FILE ({FORMS})"
+            f"{path} has another topology than {like} (as many vertices, other faces: re-ordered by the program that saved it?), "
+            f"so its landmarks are not known; export it with its vertex order kept, or give --landmarks FILE ({FORMS})"
         )
     raise UsageError(f"{path} is of no known topology, so its landmarks are not known; give --landmarks FILE ({FORMS})")
 

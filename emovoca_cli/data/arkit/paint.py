@@ -19,8 +19,8 @@ INSIDE = (0.45, 0.20, 0.19)
 _BROW_WIDTH = 0.045
 """Half the width of a brow in its middle, in eye distances."""
 
-_COARSE = 1.0
-"""The same in lengths of an edge, on a mesh that is coarse there."""
+_COARSE = 0.06
+"""A mesh whose edges are longer there has too few vertices in a brow to show it in one piece: it gets none."""
 
 
 def paint(vertices: Float, faces: Int, landmarks: Float, masks: Mapping[str, Bool]) -> Float:
@@ -34,9 +34,8 @@ def paint(vertices: Float, faces: Int, landmarks: Float, masks: Mapping[str, Boo
     for brow in (range(17, 22), range(22, 27)):
         line = _line(landmarks, list(brow))
         away = distance_to_points(vertices, faces, line) / scale
-        # A coarse mesh has too few vertices in a narrow brow to show it in one piece.
-        width = max(_BROW_WIDTH, _COARSE * _edge(vertices, faces, away < 2 * _BROW_WIDTH) / scale)
-        colors += _soft(away, width)[:, None] * (np.asarray(BROWS) - colors)
+        if _edge(vertices, faces, away < 2 * _BROW_WIDTH) < _COARSE * scale:
+            colors += _soft(away, _BROW_WIDTH)[:, None] * (np.asarray(BROWS) - colors)
     return colors.astype(np.float32)
 
 
