@@ -14,7 +14,7 @@ from emovoca_cli.generators.load import SpeechGenerator
 from emovoca_cli.mesh.carry import Carry, LandmarkMap
 from emovoca_cli.mesh.gaze import eye_turns, gaze_yaw
 from emovoca_cli.mesh.landmarks import eye_distance, landmark_points
-from emovoca_cli.mesh.pieces import Pieces, find_pieces
+from emovoca_cli.mesh.pieces import find_pieces
 from emovoca_cli.types import Float, MeshTemplate
 
 _MOVES = 0.05
@@ -22,42 +22,39 @@ _MOVES = 0.05
 
 
 class ByLandmarks:
-    """Moves any mesh with 68 landmarks: motion (T,68,3) of the source's landmarks in, displacements (T,V,3) out."""
+    """Moves any mesh with 68 landmarks as a source's landmarks, and guides between them, move."""
 
     way = "by its landmarks"
 
     def __init__(self, source: MeshTemplate, face: AnyFace) -> None:
         """Weigh the face's vertices. Raises DataError for landmarks that are no face."""
-        self.source, self.carry, self.stands = source, Carry.between(source, face.solid), face.stands
+        self.carry, self.stands = Carry.between(source, face.solid, guided=True), face.stands
 
-    @property
-    def pieces(self) -> Pieces:
-        """The mesh's skin, eyes and what moves otherwise."""
-        return self.carry.pieces
-
-    def motion(self, landmarks: Float) -> Float:
-        """Displacements (T,V,3) in metres from those of the source's landmarks (T,68,3)."""
-        return self.carry.motion(landmarks)[:, self.stands]
+    def follow(self, displacements: Float) -> Float:
+        """Displacements (T,V,3) of the face, metres, from those of the source's vertices (T,N,3)."""
+        return self.carry.follow(displacements)[:, self.stands]
 
     def lids(self, face: AnyFace, own: Lids) -> Lids:
         """The source's own lids carried over, and the mesh's eyeballs."""
         still = np.zeros_like(own.blink[:1])
-        moved = np.concatenate([own.blink, own.arc, own.look, still])
-        source = self.source
-        made = self.motion(landmark_points(moved, source.faces, source.landmark_faces, source.landmark_weights))
-        # Even no motion may bring the lips together: that is not the lids' to do.
-        blink, arc, look = np.split(made[:-1] - made[-1], 3)
-        return Lids(blink, arc, look, eyes=tuple(np.flatnonzero(eye) for eye in self.pieces.eyes if eye.any()))
+        made = self.follow(np.concatenate([own.blink, own.arc, own.look, still]))
+        # Even no motion may bring the lips together: that is not the lids' to do. Eyeballs are turned by the gaze itself.
+        made -= made[-1]
+        eyes = tuple(np.flatnonzero(eye) for eye in self.carry.pieces.eyes if eye.any())
+        for eye in eyes:
+            made[:, eye] = 0
+        blink, arc, look = np.split(made[:-1], 3)
+        return Lids(blink, arc, look, eyes=eyes)
 
 
 class ByShapes:
-    """Moves an ARKit-named rig by coefficients of its own shapes, solved from motion (T,68,3) of the source's landmarks."""
+    """Moves an ARKit-named rig by coefficients of its own shapes, solved from the motion of a source's landmarks."""
 
     way = "by coefficients of its own shapes"
 
     def __init__(self, source: MeshTemplate, face: AnyFace) -> None:
         """Measure the rig's shapes at its landmarks. Raises DataError for landmarks that are no face."""
-        solid = face.solid
+        self.source, solid = source, face.solid
         self.landmarks = LandmarkMap.between(source, solid)
         self.unit = eye_distance(self.landmarks.landmarks)
         self.names = tuple(name for name in ARKIT_NAMES if name in face.shapes)
@@ -77,8 +74,10 @@ class ByShapes:
         """Coefficients (T,K) of `names` from the motion of the source's landmarks (T,68,3)."""
         return solve_coefficients(self.landmarks.motion(landmarks), self.marks, unit=self.unit, names=self.names)
 
-    def motion(self, landmarks: Float) -> Float:
-        """Displacements (T,V,3) in metres from those of the source's landmarks (T,68,3)."""
+    def follow(self, displacements: Float) -> Float:
+        """Displacements (T,V,3) of the face, metres, from those of the source's vertices (T,N,3)."""
+        source = self.source
+        landmarks = landmark_points(displacements, source.faces, source.landmark_faces, source.landmark_weights)
         rows = self.coefficients(landmarks)
         out = (rows @ self.shapes.reshape(len(self.names), -1)).reshape(len(rows), *self.shapes.shape[1:])
         moved = self.landmarks.motion(landmarks)
@@ -157,6 +156,4 @@ class CarriedGenerator:
 
     def vertices(self, motion: Float, /) -> Float:
         """Vertex displacements (T,V,3) of the face in metres from motion (T,...)."""
-        source = self.generator.template
-        moved = self.generator.vertices(motion)
-        return self.mover.motion(landmark_points(moved, source.faces, source.landmark_faces, source.landmark_weights))
+        return self.mover.follow(self.generator.vertices(motion))

@@ -26,6 +26,7 @@ from emovoca_cli.demo.emotions import load_emotions
 from emovoca_cli.demo.rig import load_rig
 from emovoca_cli.demo.visemes import load_visemes
 from emovoca_cli.generators.load import load_generator
+from emovoca_cli.mesh.carry import Carry
 from emovoca_cli.mesh.geodesic import distance_to_points
 from emovoca_cli.mesh.landmarks import eye_distance, landmark_points
 from emovoca_cli.mesh.lips import Lips
@@ -46,7 +47,7 @@ def error_on_the_rig(folder: Path) -> None:
     built = {**load_visemes(), **load_emotions()}
     theirs = {**tables.visemes, **tables.emotions}
     names = [name for name in built if built[name].any()]
-    source = marks(head, load_rig().pose(np.stack([built[name] for name in names])))
+    source = load_rig().pose(np.stack([built[name] for name in names]))
     skin = rig.template
     truth = np.tensordot(np.stack([theirs[name] for name in names]), rig.deltas, 1)
     face = read_any_face(folder, known=(head,))
@@ -64,10 +65,10 @@ def error_on_the_rig(folder: Path) -> None:
     carried, shaped = ByLandmarks(head, face), ByShapes(head, face)
     rows = {
         "no motion": np.zeros_like(truth),
-        "by landmarks": carried.motion(source)[:, chosen],
+        "by landmarks alone": Carry.between(head, face.solid).follow(source)[:, face.stands][:, chosen],
+        "by landmarks and guides": carried.follow(source)[:, chosen],
         # Poses, not a sequence: each is solved alone.
-        "by its own shapes": np.concatenate([shaped.motion(one[None]) for one in source])[:, chosen],
-        "by landmarks, true ones": carried.carry.vertex_motion(marks(skin, truth))[:, face.stands][:, chosen],
+        "by its own shapes": np.concatenate([shaped.follow(one[None]) for one in source])[:, chosen],
     }
     print(f"{len(names)} visemes and emotions on {skin.name}: error in mm, mean / 99 of 100 vertices / largest")
     for name, made in rows.items():
@@ -87,7 +88,7 @@ def sealing(face: AnyFace, mover: ByLandmarks | ByShapes, clips: list[tuple[str,
     for _, vertices in clips:
         closed = own.widest(vertices) < SEALED
         begun = time.process_time()
-        made = mover.motion(marks(head, vertices - head.vertices))
+        made = mover.follow(vertices - head.vertices)
         seconds += time.process_time() - begun
         frames += len(made)
         wide: NDArray[np.float64] = theirs.widest(face.template.vertices + made)

@@ -166,6 +166,35 @@ def test_no_triangle_of_a_real_face_turns_over() -> None:
         assert (cosine < 0).mean() < 2e-4
 
 
+def test_guides_bring_the_cheeks_along_and_leave_the_lips_as_they_are() -> None:
+    head, motion = builtin_template(), rig_motion()
+    alone, guided = Carry.between(head, head), Carry.between(head, head, guided=True)
+    truth = np.linalg.norm(motion, axis=2)
+    error = {name: np.linalg.norm(carry.follow(motion) - motion, axis=2) for name, carry in (("alone", alone), ("guided", guided))}
+    lips, moving = head.regions["lips"], truth.mean(axis=0) > 1e-3
+    assert error["guided"][:, moving].mean() < 0.5 * error["alone"][:, moving].mean()
+    assert error["guided"][:, moving].mean() < 0.1 * truth[:, moving].mean()
+    assert error["guided"][:, lips].mean() < error["alone"][:, lips].mean() + 5e-5
+    np.testing.assert_array_equal(alone.follow(motion), alone.motion(spoken()))
+    with pytest.raises(DataError, match="this carry-over is by"):
+        guided.motion(spoken())
+
+
+def test_guides_of_a_turned_copy_are_where_they_are_on_the_original() -> None:
+    head = builtin_template()
+    angle = 0.2
+    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    other = moved(head, turn, 1.7, np.array([0.3, -1.0, 0.2]))
+    motion = rig_motion()[[1, 10]]
+    plain = Carry.between(head, head, guided=True)
+    assert plain.guides is not None
+    np.testing.assert_array_equal(
+        plain.guides.vertices, plain.guides.corners[np.arange(len(plain.guides.shares)), plain.guides.shares.argmax(axis=1)]
+    )
+    made = Carry.between(head, other, guided=True).follow(motion).astype(np.float64)
+    np.testing.assert_allclose(made, 1.7 * plain.follow(motion).astype(np.float64) @ turn.T, atol=1e-4)
+
+
 def test_motion_of_another_shape_and_faces_without_landmarks_are_refused() -> None:
     head = builtin_template()
     with pytest.raises(DataError, match=r"expected \(T,68,3\)"):
