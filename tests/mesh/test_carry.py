@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emovoca_cli.cli.faces import builtin_template
+from emovoca_cli.constants import ARKIT_INDEX
 from emovoca_cli.demo.rig import load_rig
 from emovoca_cli.demo.visemes import load_visemes
 from emovoca_cli.errors import DataError
@@ -137,6 +138,23 @@ def test_eyes_stay_teeth_go_rigidly_with_the_jaw_and_lashes_with_their_lids() ->
     assert made[0, lash, 1].mean() == pytest.approx(-0.004, abs=1.2e-3)
     # The skin does as it would alone.
     np.testing.assert_allclose(made[:, :first], carry_motion(motion, head, head), atol=1e-6)
+
+
+@pytest.mark.parametrize("opened", [0.08, 0.14])
+def test_lips_that_rest_apart_meet_when_the_source_closes_its_own(opened: float) -> None:
+    """A face whose mouth hangs open at rest: silence and p close it, a vowel opens it no further than it opens the source's."""
+    head, names = builtin_template(), list(load_visemes())
+    coefficients = np.zeros((1, 52), np.float32)
+    coefficients[0, ARKIT_INDEX["jawOpen"]] = opened
+    other = replace(head, vertices=head.vertices + load_rig().pose(coefficients)[0], parts=())
+    lips = Lips.of(other.vertices, other.faces, marks(other, other.vertices))
+    assert lips.clearance(other.vertices[None])[0, 1] > 2e-3
+    made = other.vertices + carry_motion(spoken(), head, other)
+    closed = lips.widest(made[[names.index("sil"), names.index("PP")]])
+    assert closed.max() < 0.3e-3
+    assert closed.min() > -4e-3
+    own = lip_gap(marks(head, head.vertices + rig_motion()))[names.index("AA")]
+    assert lip_gap(marks(other, made))[names.index("AA")] == pytest.approx(own, rel=0.2)
 
 
 @pytest.mark.parametrize("other", [flame, ict_face])
