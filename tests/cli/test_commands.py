@@ -52,6 +52,8 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obj
         "train s2l",
         "train s2d",
         "train faceformer",
+        "push",
+        "pull",
         "import faceformer",
         "evaluate score",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 
 from emovoca_cli.cli.app import run
 from emovoca_cli.errors import CheckpointError, UsageError
-from emovoca_cli.runtime.checkpoint import load_checkpoint, save_checkpoint
+from emovoca_cli.generators.load import load_generator
+from emovoca_cli.runtime.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from emovoca_cli.runtime.hub import CARD, ENVIRONMENT, is_hub_name, model_card, pull, push
 
 pytestmark = pytest.mark.unit
@@ -71,6 +73,14 @@ def test_a_pair_travels_as_two_folders(tmp_path: Path, monkeypatch: pytest.Monke
     assert load_checkpoint(pull("anna/pair") / "s2d", kind="s2d").config == {"n": 3}
     with pytest.raises(UsageError, match="is a pair"):
         load_checkpoint("anna/pair", kind="s2l")
+
+
+def test_a_generator_is_loaded_by_its_name_in_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("s2l", "s2d"):
+        shutil.copytree(find_checkpoint(name), tmp_path / "pair" / name)
+    push(tmp_path / "pair", "anna/speaker", to=tmp_path / "hub")
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "hub"))
+    assert load_generator("anna/speaker").hashes == load_generator("s2l").hashes
 
 
 def test_names_and_places_that_are_not_there_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
