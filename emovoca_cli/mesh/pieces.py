@@ -16,7 +16,7 @@ from emovoca_cli.types import Bool
 
 Array = NDArray[np.float64]
 
-TALL = 0.3
+TALL = 0.4
 """What lies in the mouth and is taller than this holds both jaws in one surface, as gums joined to a tongue do."""
 BLEND = 0.08
 """Height below the lip line over which such a surface comes to go with the jaw."""
