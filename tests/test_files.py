@@ -102,7 +102,7 @@ def test_files_that_are_no_clips(tmp_path: Path) -> None:
     for name, word in (
         ("words", "not an emovoca clip"),
         ("other", "not an emovoca clip"),
-        ("objects", "not an emovoca clip"),
+        ("objects", "holds Python objects, expected numbers"),
         ("newer", "update"),
     ):
         with pytest.raises(DataError, match=word):

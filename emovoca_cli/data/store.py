@@ -16,12 +16,13 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import map_npy
 from emovoca_cli.data.folder import FileRow, check_files, manifest_files, read_manifest
 from emovoca_cli.data.sequences import FrameIndex, Phone, frame_numbers
 from emovoca_cli.data.splits import check_splits
 from emovoca_cli.data.template import load_template
 from emovoca_cli.data.writer import STORE_SCHEMA, StoreWriter
-from emovoca_cli.errors import DataError, TopologyError, UsageError
+from emovoca_cli.errors import DataError, EmovocaError, TopologyError, UsageError
 from emovoca_cli.files import hash_file, read_json
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Float, MeshTemplate
@@ -118,12 +119,9 @@ class Store:
 
     def _map(self, path: str) -> NDArray[Any]:
         try:
-            array: NDArray[Any] = np.load(self.root / path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(
-                f"{self.root / path} cannot be read ({error}); run the command that wrote it again, which replaces damaged files"
-            ) from error
-        return array
+            return map_npy(self.root / path)
+        except EmovocaError as error:
+            raise DataError(f"{error}; run the command that wrote it again, which replaces damaged files") from error
 
     def neutral(self, subject: str) -> Float:
         """A subject's face at rest (V,3), metres."""

@@ -73,7 +73,7 @@ def test_verify_names_each_bad_file(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in problems] == ["clips/ann_s0.npy", "neutral/bob.npy", "speech.json"]
     assert "missing" in problems[0]
     assert "hash" in problems[1]
-    with pytest.raises(DataError, match=r"ann_s0.npy cannot be read"):
+    with pytest.raises(DataError, match=r"ann_s0.npy does not exist; run the command that wrote it again"):
         store.displacement("ann_s0")
 
 
