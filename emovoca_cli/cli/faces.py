@@ -142,8 +142,8 @@ def dressed(clip: Clip, template: MeshTemplate | None = None) -> tuple[Clip, Mes
 
     from emovoca_cli.data.dressing import dress
     from emovoca_cli.errors import DataError
-    from emovoca_cli.mesh.landmarks import landmark_points, nearest_surface
-    from emovoca_cli.types import MeshTemplate
+    from emovoca_cli.mesh.landmarks import landmark_points
+    from emovoca_cli.mesh.surface import bare_template, nearest_surface
 
     for known in (builtin_template(), template):
         if known is not None and (known.parts or known.colors is not None) and np.array_equal(clip.faces, known.faces):
@@ -154,7 +154,7 @@ def dressed(clip: Clip, template: MeshTemplate | None = None) -> tuple[Clip, Mes
         marks = landmark_points(clip.template, clip.faces, where, weights)
         made = dress("clip", clip.template, clip.faces, marks)
     except DataError:
-        return clip, MeshTemplate("clip", clip.template, clip.faces, where, weights)
+        return clip, bare_template(clip)
     return replace(clip, faces=made.faces), made
 
 
