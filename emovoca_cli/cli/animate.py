@@ -138,6 +138,8 @@ def animate(
         reporter.default("--template", speaker.name)
     reporter.say(f"  track: {timeline.words}")
     arguments = {"template": speaker.name, "model": model, "fps": fps, "seed": seed, "emotion": emotion, "intensity": intensity}
+    if landmarks is not None:
+        arguments["landmarks"] = str(landmarks)
     clips = animate_many(
         recordings, speaker.generator,
         emotion=timeline, face=speaker.rest, fps=fps, batch_size=batch_size, provenance={"arguments": arguments},

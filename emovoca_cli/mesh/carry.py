@@ -45,8 +45,10 @@ LIP_COLUMNS = (((61, 50), (67, 58)), ((62, 51), (66, 57)), ((63, 52), (65, 56)))
 LIP_SIDES = ((49, 0), (59, 0), (53, 2), (55, 2))
 """Landmarks between the corner and a pair, which take half of that pair's correction."""
 LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))
-JAW = tuple(range(4, 13))
-"""Landmarks of the chin whose rigid motion is that of the jaw."""
+JAW = tuple(range(2, 15))
+"""Landmarks whose rigid motion stands for the jaw's where nothing better is known of the source."""
+LOWER_FACE = tuple(range(48, 68))
+"""Landmarks whose middles are laid on each other to carry the jaw's motion over."""
 TWINS = ((48, 60), (54, 64))
 MOST = 2.5
 """A local size is not let run away further than this from the global one."""
@@ -91,10 +93,11 @@ class Carry:
     """How one face moves another mesh: by its landmarks alone, or with guides between them.
 
     landmarks: what moves the mesh's own landmarks; weights (V,68+G): how far each vertex goes with each of them and of the guides;
-    pieces of the mesh, and rest (V,3), metres.
+    pieces of the mesh; source_rest (N,3) and rest (V,3): both at rest, metres.
     """
 
     source: MeshTemplate
+    source_rest: Array
     landmarks: LandmarkMap
     guides: Guides | None
     weights: Array
@@ -115,23 +118,24 @@ class Carry:
         mine = _landmarks(source, ours)
         guides = find_guides(ours, source.faces, mine, target.vertices, skin, theirs) if guided else None
         weights = _weights(target, skin, theirs, pieces, guides)
-        return cls(source, map_, guides, weights, pieces, np.asarray(target.vertices, dtype=np.float64))
+        return cls(source, ours, map_, guides, weights, pieces, np.asarray(target.vertices, dtype=np.float64))
 
     def follow(self, displacements: AnyFloat) -> Float:
         """Displacements (T,V,3) of the mesh, metres, from those of the source's vertices (T,N,3)."""
         source, map_ = self.source, self.landmarks
         marks = landmark_points(displacements, source.faces, source.landmark_faces, source.landmark_weights)
         if self.guides is None:
-            return self.motion(marks)
+            return self.vertex_motion(map_.motion(marks), None, self._source_jaw(np.asarray(displacements, np.float64)))
         # A guide goes as far as its landmark's neighbourhood is large; it lies where nothing has to meet or to shut.
         sizes = map_.scales[self.guides.landmark, 0]
         led = sizes[:, None] * (np.asarray(displacements, np.float64)[:, self.guides.vertices] @ map_.turn.T)
-        return self.vertex_motion(map_.motion(marks), led)
+        return self.vertex_motion(map_.motion(marks), led, self._source_jaw(np.asarray(displacements, np.float64)))
 
-    def vertex_motion(self, landmarks: AnyFloat, guides: Array | None = None) -> Float:
+    def vertex_motion(self, landmarks: AnyFloat, guides: Array | None = None, jaw: Array | None = None) -> Float:
         """Displacements (T,V,3) of the mesh, metres, from those of its own landmarks (T,68,3) and guides (T,G,3).
 
-        Raises DataError for guides that it was not made for.
+        jaw (T,N,3): displacements of the N vertices that the jaw carries, default from the landmarks. Raises DataError for guides
+        that it was not made for.
         """
         moved = np.asarray(landmarks, dtype=np.float64)
         frames, count = len(moved), len(self.weights)
@@ -142,7 +146,7 @@ class Carry:
         out = (self.weights @ flat).reshape(count, frames, 3).transpose(1, 0, 2)
         led = np.flatnonzero(self.pieces.jaw)
         if len(led):
-            out[:, led] += self.pieces.jaw[led, None] * self._jaw_motion(moved, led)
+            out[:, led] += self.pieces.jaw[led, None] * (self._jaw_motion(moved, led) if jaw is None else jaw)
         gaze = gaze_yaw(moved + self.landmarks.landmarks, self.landmarks.landmarks)
         for eye in self.pieces.eyes:
             if eye.any():
@@ -152,6 +156,28 @@ class Carry:
     def motion(self, motion: AnyFloat) -> Float:
         """Displacements (T,V,3) of the mesh, metres, from those of the source's landmarks (T,68,3)."""
         return self.vertex_motion(self.landmarks.motion(motion))
+
+    def _source_jaw(self, displacements: Array) -> Array | None:
+        """Displacements (T,N,3) of what the jaw carries, from those of the source's vertices (T,M,3).
+
+        That is the rigid motion of the skin that the source's own teeth go with; None where it has none.
+        """
+        anchors = next((part.anchors for part in self.source.parts if part.drive == "jaw" and len(part.anchors)), None)
+        led = np.flatnonzero(self.pieces.jaw)
+        if anchors is None or not len(led):
+            return None
+        source, map_ = self.source, self.landmarks
+        rest = self.source_rest[anchors]
+        goal = rest + displacements[:, anchors]
+        middle, there = rest.mean(axis=0), goal.mean(axis=1)
+        turn = kabsch(rest - middle, goal - there[:, None])
+        marks = landmark_points(self.source_rest, source.faces, source.landmark_faces, source.landmark_weights)
+        mine, theirs = marks[list(LOWER_FACE)].mean(axis=0), map_.landmarks[list(LOWER_FACE)].mean(axis=0)
+        size = float(map_.scales[list(LOWER_FACE), 0].mean())
+        # Where the target's teeth would be in the source, how far they go there, and that in the target's size and axes.
+        place = (self.rest[led] - theirs) @ map_.turn / size + mine
+        moved = there[:, None] + np.einsum("tij,nj->tni", turn, place - middle) - place
+        return np.asarray(size * moved @ map_.turn.T)
 
     def _jaw_motion(self, moved: Array, led: NDArray[np.int64]) -> Array:
         """Displacements (T,N,3) of what the jaw carries: the rigid motion of the chin's landmarks."""

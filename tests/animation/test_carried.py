@@ -156,6 +156,19 @@ def test_blinks_shut_the_lids_and_eyeballs_of_the_mesh_turn_with_the_gaze() -> N
     assert np.abs(blinked.blink).max() > 4e-3
 
 
+def test_teeth_of_the_mesh_go_as_the_sources_own_do() -> None:
+    from emovoca_cli.render.parts import apply, part_motions
+
+    face = face_of(with_ball_and_teeth(HEAD))
+    motion = load_rig().pose(ROWS)
+    made = ByLandmarks(HEAD, face).follow(motion)
+    drives = [part.drive for part in HEAD.parts]
+    jaw = part_motions(HEAD, HEAD.vertices, HEAD.vertices + motion)[drives.index("jaw")]
+    bar = slice(len(HEAD.vertices) + 162, len(HEAD.vertices) + 170)
+    rest = face.template.vertices[bar]
+    np.testing.assert_allclose(rest + made[:, bar], apply(jaw, rest), atol=2e-5)
+
+
 def test_a_rig_blinks_by_its_own_shapes(glb_face: AnyFace) -> None:
     lids = ByShapes(HEAD, glb_face).lids(glb_face, lids_of(HEAD.name, HEAD))  # type: ignore[arg-type]
     np.testing.assert_array_equal(lids.blink[0], glb_face.shapes["eyeBlinkRight"])

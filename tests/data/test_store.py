@@ -125,6 +125,17 @@ def test_a_stopped_run_continues_where_it_stopped(tmp_path: Path) -> None:
     assert _write_stopped(tmp_path / "s", 99) == []
 
 
+def test_what_a_killed_run_left_half_written_is_swept_away(tmp_path: Path) -> None:
+    _write_stopped(tmp_path / "whole", 99)
+    half = tmp_path / "whole" / "clips" / ".c1-0123abcd.npy"
+    mine = [tmp_path / "whole" / "clips" / name for name in (".notes-0123abcd.txt", ".c1-old.npy", ".other-0123abcd.npy")]
+    for file in (half, *mine):
+        file.write_bytes(b"half")
+    _write_stopped(tmp_path / "whole", 99)
+    assert not half.exists()
+    assert all(file.exists() for file in mine)
+
+
 def test_another_build_is_not_mixed_in(tmp_path: Path) -> None:
     _write_stopped(tmp_path / "s", 99)
     with pytest.raises(UsageError, match="--overwrite"):
