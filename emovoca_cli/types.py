@@ -7,7 +7,6 @@ Units: metres, seconds; y up, z out of the face, x to the subject's left.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import Npz
 from emovoca_cli.constants import LANDMARKS
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import atomic_write, hash_bytes
@@ -134,7 +134,7 @@ class Clip:
         if not path.is_file():
             raise UsageError(f"{path} does not exist; give a clip made by `emovoca animate --out clip.npz`")
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with Npz(path, "an emovoca clip") as data:
                 if int(data["schema"]) > CLIP_SCHEMA:
                     raise DataError(
                         f"{path} has clip schema {int(data['schema'])}, this version reads up to {CLIP_SCHEMA}; update emovoca"
@@ -150,5 +150,5 @@ class Clip:
                     intensity=data["intensity"],
                     provenance=json.loads(str(data["provenance"])),
                 )
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is not an emovoca clip ({error}); make one with `emovoca animate --out clip.npz`") from error

@@ -13,7 +13,7 @@ import emovoca_cli
 
 pytestmark = pytest.mark.unit
 PACKAGE = Path(emovoca_cli.__file__).parent
-BASE = {"errors", "constants", "types", "files"}
+BASE = {"errors", "constants", "types", "files", "arrays"}
 ANYONE = BASE | {"assets", "__version__"}
 ALLOWED: dict[str, set[str]] = {
     "config": set(),
@@ -29,8 +29,13 @@ ALLOWED: dict[str, set[str]] = {
     "animation": {"config", "runtime", "mesh", "audio", "data", "generators"},
     "evaluation": {"config", "mesh", "data", "nn"},
     "render": {"mesh", "audio"},
+    "study": {"data", "evaluation", "render"},
     "assets": set(),
-}
+    "reproduce": {
+        "config", "mesh", "audio", "runtime", "data", "demo", "nn", "desd", "dataset_builder", "generators", "animation",
+        "evaluation", "render",
+    },
+}  # fmt: skip
 
 
 def imported_topics(path: Path) -> set[str]:

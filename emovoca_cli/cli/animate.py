@@ -88,7 +88,8 @@ def animate(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", help="Generator: the built-in one (s2l), a folder with s2l/ and s2d/, or one of faceformer.")
+        str,
+        typer.Option("--model", help="Generator: s2l or faceformer (built in), a folder with s2l/ and s2d/, or one of faceformer."),
     ] = "s2l",
     fps: Annotated[Optional[float], typer.Option("--fps", help="Frames a second (default: the model's, 30).")] = None,
     size: Annotated[int, typer.Option("--size", help="Width and height of the video in pixels.")] = 512,
@@ -187,7 +188,7 @@ class _Place:
         backend: str,
         overwrite: bool,
     ) -> dict[str, Any]:
-        """Save and draw a clip; returns what was written."""
+        """Save a clip and draw it with its model's eyes and teeth; returns what was written."""
         made: dict[str, Any] = {
             "life": {"clip": alive is not None and alive.in_clip, "video": alive is not None and self.video is not None}
         }

@@ -16,12 +16,15 @@ from emovoca_cli.cli import (
     doctor,
     evaluate,
     face,
+    hub,
     import_faceformer,
     import_release,
     info,
     mix,
     prep,
     render,
+    reproduce,
+    study,
     train,
 )
 from emovoca_cli.cli.options import EXAMPLES
@@ -38,7 +41,7 @@ app = typer.Typer(
 )
 
 
-GROUPS = {"train", "import", "evaluate", "face"}
+GROUPS = {"train", "import", "evaluate", "face", "study"}
 """Commands whose next word names a command too."""
 
 
@@ -64,7 +67,11 @@ app.add_typer(import_release.app, name="import")
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(study.app, name="study")
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(face.app, name="face")
+app.command("push")(hub.push)
+app.command("pull")(hub.pull)
 app.command("doctor")(doctor.doctor)
 app.command("info")(info.info)
 
@@ -104,7 +111,9 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 
 def _fail(message: str, code: int) -> int:
-    typer.echo(f"emovoca: {' '.join(message.split())}", err=True)
+    # each of many training processes speaks for itself: what fails in one alone has to be seen
+    who = f"emovoca (process {os.environ.get('RANK', '0')})" if int(os.environ.get("WORLD_SIZE") or 1) > 1 else "emovoca"
+    typer.echo(f"{who}: {' '.join(message.split())}", err=True)
     return code
 
 

@@ -109,6 +109,28 @@ def read_face(path: Path, template: MeshTemplate) -> Float:
     return vertices
 
 
+def drawn_with(path: Path, clip: Clip) -> MeshTemplate:
+    """The template, with eyes, teeth and colours, of a rig or a model: template.npz, or a folder that holds one.
+
+    Raises UsageError for a path without one and TopologyError when it is of another topology than the clip.
+    """
+    from emovoca_cli.data.template import load_template
+    from emovoca_cli.errors import TopologyError, UsageError
+    from emovoca_cli.runtime.checkpoint import TEMPLATE
+    from emovoca_cli.types import topology_hash
+
+    places = [path] if path.is_file() else [path / inside / TEMPLATE for inside in ("", "s2d", "talk")]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise UsageError(f"--template {path} is no {TEMPLATE}, nor a data or model folder that holds one")
+    template = load_template(found)
+    if template.topology_hash != topology_hash(len(clip.template), clip.faces):
+        raise TopologyError(
+            f"{found} has {len(template.vertices)} vertices, the clip {len(clip.template)}, or other faces; give its own model's"
+        )
+    return template
+
+
 def dressed(clip: Clip, template: MeshTemplate | None = None) -> tuple[Clip, MeshTemplate]:
     """What to draw a clip with, and the clip as it is drawn: the built-in head or `template` with its parts, else any mesh's own.
 
@@ -120,8 +142,8 @@ def dressed(clip: Clip, template: MeshTemplate | None = None) -> tuple[Clip, Mes
 
     from emovoca_cli.data.dressing import dress
     from emovoca_cli.errors import DataError
-    from emovoca_cli.mesh.landmarks import landmark_points, nearest_surface
-    from emovoca_cli.types import MeshTemplate
+    from emovoca_cli.mesh.landmarks import landmark_points
+    from emovoca_cli.mesh.surface import bare_template, nearest_surface
 
     for known in (builtin_template(), template):
         if known is not None and (known.parts or known.colors is not None) and np.array_equal(clip.faces, known.faces):
@@ -132,7 +154,7 @@ def dressed(clip: Clip, template: MeshTemplate | None = None) -> tuple[Clip, Mes
         marks = landmark_points(clip.template, clip.faces, where, weights)
         made = dress("clip", clip.template, clip.faces, marks)
     except DataError:
-        return clip, MeshTemplate("clip", clip.template, clip.faces, where, weights)
+        return clip, bare_template(clip)
     return replace(clip, faces=made.faces), made
 
 

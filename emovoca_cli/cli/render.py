@@ -21,6 +21,10 @@ def render(
         Optional[Path],
         typer.Option("--speech", help="Sound to put in (default: what the clip was made from, if it is still there)."),
     ] = None,
+    template: Annotated[
+        Optional[Path],
+        typer.Option("--template", help="Eyes, teeth and colours of your own rig: its template.npz, or its data or model folder."),
+    ] = None,
     silent: Annotated[bool, typer.Option("--silent", help="No sound.")] = False,
     fps: Annotated[Optional[float], typer.Option("--fps", help="Frames a second of the video (default: the clip's).")] = None,
     size: Annotated[int, typer.Option("--size", help="Width and height in pixels.")] = 512,
@@ -35,21 +39,25 @@ def render(
 
     Examples:\n
       emovoca render clip.npz --out out.mp4\n
-      emovoca render clip.npz --out frames --size 1024 --yaw 30
+      emovoca render clip.npz --out frames --size 1024 --yaw 30\n
+      emovoca render clip.npz --template my-data
     """
     from emovoca_cli.cli.console import Reporter
+    from emovoca_cli.cli.faces import drawn_with
     from emovoca_cli.types import Clip
 
     reporter = Reporter(json_output=json, quiet=quiet)
     loaded = Clip.load(clip)
-    sound = None if silent else speech or _speech_of(loaded, reporter)
+    sound = None if silent else speech or speech_of(loaded, reporter)
     summary = draw(
-        loaded, out, reporter, speech=sound, fps=fps, size=size, backend=backend, overwrite=overwrite, yaw=yaw, pitch=pitch
-    )
+        loaded, out, reporter,
+        template=None if template is None else drawn_with(template, loaded),
+        speech=sound, fps=fps, size=size, backend=backend, overwrite=overwrite, yaw=yaw, pitch=pitch,
+    )  # fmt: skip
     reporter.result(summary)
 
 
-def _speech_of(clip: Clip, reporter: Reporter) -> Path | None:
+def speech_of(clip: Clip, reporter: Reporter) -> Path | None:
     """The speech a clip was made from, if it is still what it was."""
     from emovoca_cli.files import hash_file
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import Npz
 from emovoca_cli.constants import LANDMARKS
 from emovoca_cli.data.restricted import load_npy, load_pickle
 from emovoca_cli.errors import DataError, UsageError
@@ -116,14 +116,10 @@ def _read(path: Path) -> Any:
         return content.item() if content.dtype == object and content.shape == () else content
     try:
         if suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                size = sum(member.file_size for member in archive.infolist())
-            if size > LARGEST:
-                raise DataError(f"{path} unpacks to {size} bytes, {LANDMARKS} landmarks have a few thousand; is it another file?")
-            with np.load(path, allow_pickle=False) as data:
-                return {name: data[name] for name in data.files}
+            with Npz(path, "an .npz file of landmarks") as data:
+                return dict(data)
         lines = path.read_text(encoding="utf-8").replace(",", " ").splitlines()
         return [[float(word) for word in line.split()] for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path} is not a readable {suffix} ({reason}); give {FORMS}") from error

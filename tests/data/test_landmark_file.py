@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emovoca_cli.arrays import LARGEST_UNPACKED
 from emovoca_cli.cli.faces import builtin_template
 from emovoca_cli.data.landmark_file import LARGEST, read_landmarks
 from emovoca_cli.errors import DataError, UsageError
@@ -97,7 +98,7 @@ def test_files_that_are_no_landmarks(tmp_path: Path) -> None:
         ("a.ply", b"ply", UsageError, "are no .json"),
         ("a.json", b"{", DataError, "not readable JSON"),
         ("b.json", b'{"mesh": 1}', DataError, "names none of landmarks"),
-        ("a.npz", b"PK", DataError, "not a readable .npz"),
+        ("a.npz", b"PK", DataError, "not an .npz file of landmarks"),
         ("a.txt", b"1 2 three", DataError, "not a readable .txt"),
         ("big.json", b" " * (LARGEST + 1), DataError, "a few thousand"),
         ("a.pkl", pickle.dumps(print), DataError, "asks to run builtins.print"),
@@ -106,8 +107,8 @@ def test_files_that_are_no_landmarks(tmp_path: Path) -> None:
             (tmp_path / name).write_bytes(content)
         with pytest.raises(error, match=words):
             read_landmarks(tmp_path / name, HEAD.vertices, HEAD.faces)
-    np.savez_compressed(tmp_path / "bomb.npz", points=np.zeros(LARGEST // 4, np.float64))
-    with pytest.raises(DataError, match="unpacks to"):
+    np.savez_compressed(tmp_path / "bomb.npz", points=np.zeros(LARGEST_UNPACKED // 8 + 1, np.float64))
+    with pytest.raises(DataError, match="would unpack to"):
         read_landmarks(tmp_path / "bomb.npz", HEAD.vertices, HEAD.faces)
     as_json(tmp_path / "w.json", {"faces": HEAD.landmark_faces.tolist(), "weights": (2 * HEAD.landmark_weights).tolist()})
     with pytest.raises(DataError, match="not between 0 and 1"):
