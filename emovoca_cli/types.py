@@ -34,7 +34,8 @@ class Part:
     """A rigid companion of the skin: an eyeball, a row of teeth, the tongue. It is drawn, never learnt.
 
     vertices (P,3) metres at the template's rest pose, faces (Q,3), colors (P,3) in 0-1 (sRGB).
-    `drive` names what moves it: "head", "jaw", "eye_left" or "eye_right"; `anchors` are the skin vertices it is fitted to.
+    `drive` names what moves it: "head", "jaw", "eye_left", "eye_right" or "own"; `anchors` are the skin vertices it is fitted to,
+    or the mesh's own vertices that it stands for ("own").
     """
 
     name: str

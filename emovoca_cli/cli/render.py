@@ -85,16 +85,17 @@ def draw(
     pitch: float = 2.0,
     template: MeshTemplate | None = None,
 ) -> dict[str, Any]:
-    """Draw a clip and report it, with the eyes and teeth of `template` where it is known; returns a summary for JSON."""
-    from emovoca_cli.cli.faces import template_of
+    """Draw a clip and report it; template: what the clip was made with, where that is known. Returns a summary for JSON."""
+    from emovoca_cli.cli.faces import dressed
     from emovoca_cli.files import check_output
     from emovoca_cli.render.clip import render_clip
 
     folder = out.suffix.lower() not in {".mp4", ".gif"}
     check_output(out, overwrite=overwrite, directory=folder)
+    shown, dress = dressed(clip, template)
     with reporter.progress("drawing") as update:
         report = render_clip(
-            clip, template or template_of(clip), out,
+            shown, dress, out,
             fps=fps, size=size, backend=backend, speech=speech, progress=update, yaw=yaw, pitch=pitch,
         )  # fmt: skip
     sound = "with sound" if speech is not None and not folder else "without sound"

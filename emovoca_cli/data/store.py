@@ -7,10 +7,11 @@ utterance).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ __all__ = ["ClipRow", "Store", "StoreWriter", "open_data"]
 
 TALK, EXPRESSION = "talk", "expression"
 _HINT = "make it with `emovoca prep`"
+
+RowT = TypeVar("RowT")
 
 
 class ClipRow(NamedTuple):
@@ -106,6 +109,13 @@ class Store:
             and (subject is None or row.subject == subject)
             and (label is None or row.label == label)
         )
+
+    def thinned(self, count: int | None) -> Store:
+        """The same store with at most `count` clips of each subject, spread over what there is; None for all of them."""
+        kept = {row.id for subject in self.subjects for row in spread(self.select(subject=subject), count)}
+        thinned = copy.copy(self)
+        thinned.clips = tuple(row for row in self.clips if row.id in kept)
+        return thinned
 
     def _map(self, path: str) -> NDArray[Any]:
         try:
@@ -223,6 +233,13 @@ class Store:
     def verify(self) -> list[str]:
         """One line for every bad file (missing, cut off, changed); empty when the store is whole."""
         return check_files(self.root, self.files)
+
+
+def spread(rows: Sequence[RowT], count: int | None) -> tuple[RowT, ...]:
+    """At most `count` of the rows, evenly spread over them, in their order; None for all."""
+    if count is None or count >= len(rows):
+        return tuple(rows)
+    return tuple(rows[index] for index in np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int)))
 
 
 def open_data(folder: Path) -> tuple[Store, Store]:

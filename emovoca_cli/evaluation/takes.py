@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,7 @@ def resampled(take: Take, fps: float) -> Take:
     )
 
 
-def match_names(predictions: Mapping[str, Path], truths: Mapping[str, Path], pattern: str) -> list[tuple[str, str]]:
+def match_names(predictions: Collection[str], truths: Collection[str], pattern: str) -> list[tuple[str, str]]:
     """Pairs (prediction, truth) by name: a prediction is called `pattern` with {id} standing for the truth and * for anything.
 
     Raises UsageError for a pattern without {id}, DataError when a prediction fits two truths.

@@ -1,8 +1,9 @@
 """Carrying a face's motion to any other mesh by its 68 landmarks: no training, nothing but the two faces at rest.
 
 First the landmarks' motion is turned and scaled into the other face, locally: a wide mouth opens wider, lids that are further apart
-have further to go, and lips meet where the other face's lips meet. Then the other mesh follows its landmarks as smoothly as its
-surface can (`deform.smooth_weights`); its eyeballs, teeth and tongue move rigidly with head and jaw.
+have further to go, and lips meet where the other face's lips meet. Then the other mesh follows its landmarks, and guides
+between them (`guides.py`) where the source's whole surface is known, as smoothly as its own surface can (`deform.smooth_weights`);
+its eyeballs turn with the gaze, its teeth and tongue move rigidly with head and jaw.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from emovoca_cli.constants import INNER_LIP_PAIRS, LANDMARKS
 from emovoca_cli.errors import DataError
 from emovoca_cli.mesh.deform import smooth_weights
+from emovoca_cli.mesh.gaze import eye_turns, gaze_yaw
 from emovoca_cli.mesh.geodesic import distance_to_points
+from emovoca_cli.mesh.guides import APART, Guides, find_guides
 from emovoca_cli.mesh.landmarks import UPPER_LIP, eye_distance, landmark_points, nearest_surface
 from emovoca_cli.mesh.lips import Lips, face_axes
 from emovoca_cli.mesh.pieces import Pieces, find_pieces
-from emovoca_cli.mesh.topology import AnyFloat
+from emovoca_cli.mesh.topology import AnyFloat, AnyInt
 from emovoca_cli.types import Float, MeshTemplate
 
 Array = NDArray[np.float64]
@@ -41,57 +45,41 @@ LIP_COLUMNS = (((61, 50), (67, 58)), ((62, 51), (66, 57)), ((63, 52), (65, 56)))
 LIP_SIDES = ((49, 0), (59, 0), (53, 2), (55, 2))
 """Landmarks between the corner and a pair, which take half of that pair's correction."""
 LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))
-JAW = tuple(range(4, 13))
-"""Landmarks of the chin whose rigid motion is that of the jaw."""
+JAW = tuple(range(2, 15))
+"""Landmarks whose rigid motion stands for the jaw's where nothing better is known of the source."""
+LOWER_FACE = tuple(range(48, 68))
+"""Landmarks whose middles are laid on each other to carry the jaw's motion over."""
 TWINS = ((48, 60), (54, 64))
 MOST = 2.5
 """A local size is not let run away further than this from the global one."""
 
 
 @dataclass(frozen=True, eq=False)
-class Carry:
-    """How landmarks of one face move another mesh.
+class LandmarkMap:
+    """How the landmarks of one face move as those of another do.
 
-    turn (3,3): rotation from the source's axes to the target's; scales (68,3): sizes of motion along the target face's own axes;
-    axes (3,3): those axes as rows; weights (V,68) and jaw (V,): how far each vertex goes with each landmark and with the jaw;
-    landmarks (68,3) and rest (V,3): the target at rest; seal: what its lips need.
+    turn (3,3): rotation from the source's axes to the target's; axes (3,3): the target face's own axes as rows; scales (68,3):
+    sizes of motion along them; landmarks (68,3): the target's at rest, metres; seal: what its lips need.
     """
 
     turn: Array
-    scales: Array
     axes: Array
-    weights: Array
-    jaw: Array
+    scales: Array
     landmarks: Array
-    rest: Array
     seal: Seal
 
     @classmethod
-    def between(cls, source: MeshTemplate, target: MeshTemplate, *, rest: AnyFloat | None = None) -> Carry:
-        """The carry-over from a template, or from another face at rest (V,3) of it, to a target; both with 68 landmarks.
-
-        Raises DataError for landmarks that are no face.
-        """
+    def between(cls, source: MeshTemplate, target: MeshTemplate, *, rest: AnyFloat | None = None) -> LandmarkMap:
+        """From a template, or from another face at rest (V,3) of it, to a target; both with 68 landmarks. Raises DataError."""
         ours = np.asarray(source.vertices if rest is None else rest, dtype=np.float64)
         mine, theirs = _landmarks(source, ours), _landmarks(target, np.asarray(target.vertices, dtype=np.float64))
-        axes, turn = face_axes(theirs), rotation_between(mine, theirs)
         local = local_scales(mine, theirs)
         scales = np.repeat(local[:, None], 3, axis=1)
         _scale_lids(scales, mine, theirs)
-        pieces = find_pieces(target.vertices, target.faces, theirs)
-        weights = _weights(target, theirs, pieces)
-        return cls(
-            turn,
-            scales,
-            axes,
-            weights,
-            pieces.jaw,
-            theirs,
-            np.asarray(target.vertices, np.float64),
-            Seal.between(source, ours, mine, target, theirs, local),
-        )
+        seal = Seal.between(source, ours, mine, target, theirs, local)
+        return cls(rotation_between(mine, theirs), face_axes(theirs), scales, theirs, seal)
 
-    def landmark_motion(self, motion: AnyFloat) -> Array:
+    def motion(self, motion: AnyFloat) -> Array:
         """Displacements (T,68,3) of the target's landmarks, metres, from those of the source's (T,68,3)."""
         moved = np.asarray(motion, dtype=np.float64)
         if moved.ndim != 3 or moved.shape[1:] != (LANDMARKS, 3):
@@ -99,23 +87,101 @@ class Carry:
         along = moved @ (self.axes @ self.turn).T  # in the face's own axes
         return self.seal.closed(along, along * self.scales) @ self.axes
 
-    def vertex_motion(self, landmarks: AnyFloat) -> Float:
-        """Displacements (T,V,3) of the target, metres, from those of its landmarks (T,68,3)."""
+
+@dataclass(frozen=True, eq=False)
+class Carry:
+    """How one face moves another mesh: by its landmarks alone, or with guides between them.
+
+    landmarks: what moves the mesh's own landmarks; weights (V,68+G): how far each vertex goes with each of them and of the guides;
+    pieces of the mesh; source_rest (N,3) and rest (V,3): both at rest, metres.
+    """
+
+    source: MeshTemplate
+    source_rest: Array
+    landmarks: LandmarkMap
+    guides: Guides | None
+    weights: Array
+    pieces: Pieces
+    rest: Array
+
+    @classmethod
+    def between(cls, source: MeshTemplate, target: MeshTemplate, *, rest: AnyFloat | None = None, guided: bool = False) -> Carry:
+        """From a template, or from another face at rest (V,3) of it, to a target; both with 68 landmarks.
+
+        guided: with `guides`, for a source whose whole surface moves. Raises DataError.
+        """
+        ours = np.asarray(source.vertices if rest is None else rest, dtype=np.float64)
+        map_ = LandmarkMap.between(source, target, rest=rest)
+        theirs, faces = map_.landmarks, np.asarray(target.faces)
+        pieces = find_pieces(target.vertices, faces, theirs)
+        skin = faces[pieces.skin[faces[:, 0]]]
+        mine = _landmarks(source, ours)
+        guides = find_guides(ours, source.faces, mine, target.vertices, skin, theirs) if guided else None
+        weights = _weights(target, skin, theirs, pieces, guides)
+        return cls(source, ours, map_, guides, weights, pieces, np.asarray(target.vertices, dtype=np.float64))
+
+    def follow(self, displacements: AnyFloat) -> Float:
+        """Displacements (T,V,3) of the mesh, metres, from those of the source's vertices (T,N,3)."""
+        source, map_ = self.source, self.landmarks
+        marks = landmark_points(displacements, source.faces, source.landmark_faces, source.landmark_weights)
+        if self.guides is None:
+            return self.vertex_motion(map_.motion(marks), None, self._source_jaw(np.asarray(displacements, np.float64)))
+        # A guide goes as far as its landmark's neighbourhood is large; it lies where nothing has to meet or to shut.
+        sizes = map_.scales[self.guides.landmark, 0]
+        led = sizes[:, None] * (np.asarray(displacements, np.float64)[:, self.guides.vertices] @ map_.turn.T)
+        return self.vertex_motion(map_.motion(marks), led, self._source_jaw(np.asarray(displacements, np.float64)))
+
+    def vertex_motion(self, landmarks: AnyFloat, guides: Array | None = None, jaw: Array | None = None) -> Float:
+        """Displacements (T,V,3) of the mesh, metres, from those of its own landmarks (T,68,3) and guides (T,G,3).
+
+        jaw (T,N,3): displacements of the N vertices that the jaw carries, default from the landmarks. Raises DataError for guides
+        that it was not made for.
+        """
         moved = np.asarray(landmarks, dtype=np.float64)
         frames, count = len(moved), len(self.weights)
-        out = (self.weights @ moved.transpose(1, 0, 2).reshape(LANDMARKS, -1)).reshape(count, frames, 3).transpose(1, 0, 2)
-        led = np.flatnonzero(self.jaw)
+        handles = moved if guides is None else np.concatenate([moved, guides], axis=1)
+        if handles.shape[1] != self.weights.shape[1]:
+            raise DataError(f"motion of {handles.shape[1]} points was given, this carry-over is by {self.weights.shape[1]}")
+        flat = handles.transpose(1, 0, 2).reshape(handles.shape[1], -1)
+        out = (self.weights @ flat).reshape(count, frames, 3).transpose(1, 0, 2)
+        led = np.flatnonzero(self.pieces.jaw)
         if len(led):
-            out[:, led] += self.jaw[led, None] * self._jaw_motion(moved, led)
+            out[:, led] += self.pieces.jaw[led, None] * (self._jaw_motion(moved, led) if jaw is None else jaw)
+        gaze = gaze_yaw(moved + self.landmarks.landmarks, self.landmarks.landmarks)
+        for eye in self.pieces.eyes:
+            if eye.any():
+                out[:, eye] = eye_turns(self.rest[eye], gaze)
         return np.ascontiguousarray(out, dtype=np.float32)
 
     def motion(self, motion: AnyFloat) -> Float:
-        """Displacements (T,V,3) of the target, metres, from those of the source's landmarks (T,68,3)."""
-        return self.vertex_motion(self.landmark_motion(motion))
+        """Displacements (T,V,3) of the mesh, metres, from those of the source's landmarks (T,68,3)."""
+        return self.vertex_motion(self.landmarks.motion(motion))
+
+    def _source_jaw(self, displacements: Array) -> Array | None:
+        """Displacements (T,N,3) of what the jaw carries, from those of the source's vertices (T,M,3).
+
+        That is the rigid motion of the skin that the source's own teeth go with; None where it has none.
+        """
+        anchors = next((part.anchors for part in self.source.parts if part.drive == "jaw" and len(part.anchors)), None)
+        led = np.flatnonzero(self.pieces.jaw)
+        if anchors is None or not len(led):
+            return None
+        source, map_ = self.source, self.landmarks
+        rest = self.source_rest[anchors]
+        goal = rest + displacements[:, anchors]
+        middle, there = rest.mean(axis=0), goal.mean(axis=1)
+        turn = kabsch(rest - middle, goal - there[:, None])
+        marks = landmark_points(self.source_rest, source.faces, source.landmark_faces, source.landmark_weights)
+        mine, theirs = marks[list(LOWER_FACE)].mean(axis=0), map_.landmarks[list(LOWER_FACE)].mean(axis=0)
+        size = float(map_.scales[list(LOWER_FACE), 0].mean())
+        # Where the target's teeth would be in the source, how far they go there, and that in the target's size and axes.
+        place = (self.rest[led] - theirs) @ map_.turn / size + mine
+        moved = there[:, None] + np.einsum("tij,nj->tni", turn, place - middle) - place
+        return np.asarray(size * moved @ map_.turn.T)
 
     def _jaw_motion(self, moved: Array, led: NDArray[np.int64]) -> Array:
         """Displacements (T,N,3) of what the jaw carries: the rigid motion of the chin's landmarks."""
-        rest = self.landmarks[list(JAW)]
+        rest = self.landmarks.landmarks[list(JAW)]
         goal = rest + moved[:, list(JAW)]
         middle, there = rest.mean(axis=0), goal.mean(axis=1)
         turn = kabsch(rest - middle, goal - there[:, None])
@@ -221,15 +287,18 @@ def _scale_lids(scales: Array, mine: Array, theirs: Array) -> None:
             scales[rows, 1] = np.clip(other / ours, scales[rows, 0] / MOST, scales[rows, 0] * MOST)
 
 
-def _weights(target: MeshTemplate, landmarks: Array, pieces: Pieces) -> Array:
-    """Weights (V,68) of skin and of what lies on it; all else keeps still."""
+def _weights(target: MeshTemplate, skin: AnyInt, landmarks: Array, pieces: Pieces, guides: Guides | None) -> Array:
+    """Weights (V,68+G) of the skin's vertices and of what lies on it; all else keeps still."""
     unit = eye_distance(landmarks)
     place = np.asarray(target.vertices, dtype=np.float64) / unit
-    faces = np.asarray(target.faces)
-    skin = faces[pieces.skin[faces[:, 0]]]
     where, shares = nearest_surface(landmarks / unit, place, skin)
+    corners = np.asarray(skin)[where]
     held = distance_to_points(place, skin, landmarks / unit) > STILL
-    weights = smooth_weights(place, skin, skin[where], shares, held)
+    if guides is not None and len(guides.corners):
+        corners, shares = np.concatenate([corners, guides.corners]), np.concatenate([shares, guides.shares])
+        told = np.einsum("gk,gkd->gd", guides.shares, place[guides.corners])
+        held &= np.asarray(cKDTree(told).query(place)[0]) > APART
+    weights = smooth_weights(place, skin, corners, shares, held)
     for outer, inner in TWINS:
         if np.linalg.norm(landmarks[outer] - landmarks[inner]) < SAME * unit:
             weights[:, [outer, inner]] = weights[:, [outer, inner]].mean(axis=1, keepdims=True)

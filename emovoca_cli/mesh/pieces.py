@@ -16,10 +16,10 @@ from emovoca_cli.types import Bool
 
 Array = NDArray[np.float64]
 
-TALL = 0.3
+TALL = 0.4
 """What lies in the mouth and is taller than this holds both jaws in one surface, as gums joined to a tongue do."""
-BLEND = 0.08
-"""Height below the lip line over which such a surface comes to go with the jaw."""
+BLEND = (-0.03, 0.02)
+"""Heights against the lip line between which such a surface comes to stay: the jaw's below, the upper gums above."""
 ON_SKIN, OFF_SKIN = 0.06, 0.35
 """Lashes, brows and beards up to the first distance from the skin move with it, hats and hair beyond the second do not."""
 NEIGHBOURS = 3
@@ -61,7 +61,7 @@ def find_pieces(vertices: AnyFloat, faces: AnyInt, landmarks: AnyFloat) -> Piece
             if np.ptp(piece[:, 1]) < TALL * size:
                 jaw[chosen] = float(piece[:, 1].mean() < lip_line)
             else:
-                level = np.clip((lip_line - piece[:, 1]) / (BLEND * size), 0, 1)
+                level = np.clip((lip_line + BLEND[1] * size - piece[:, 1]) / ((BLEND[1] - BLEND[0]) * size), 0, 1)
                 jaw[chosen] = level * level * (3 - 2 * level)
         else:
             loose[chosen] = True

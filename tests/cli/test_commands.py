@@ -60,6 +60,8 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obj
         "train s2d",
         "train faceformer",
         "train classifier",
+        "push",
+        "pull",
         "import faceformer",
         "evaluate score",
         "reproduce",

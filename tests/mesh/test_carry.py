@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emovoca_cli.cli.faces import builtin_template
+from emovoca_cli.constants import ARKIT_INDEX
 from emovoca_cli.demo.rig import load_rig
 from emovoca_cli.demo.visemes import load_visemes
 from emovoca_cli.errors import DataError
@@ -44,7 +45,7 @@ def test_a_face_carried_to_itself_moves_its_landmarks_as_they_were() -> None:
     head = builtin_template()
     carry = Carry.between(head, head)
     motion = spoken()
-    np.testing.assert_allclose(carry.landmark_motion(motion), motion, atol=1e-6)
+    np.testing.assert_allclose(carry.landmarks.motion(motion), motion, atol=1e-6)
     made = carry.motion(motion)
     # What the surface makes of it is within a tenth of a millimetre on average, but for twin landmarks at the corners.
     missed = np.linalg.norm(marks(head, made) - motion, axis=2)
@@ -139,6 +140,23 @@ def test_eyes_stay_teeth_go_rigidly_with_the_jaw_and_lashes_with_their_lids() ->
     np.testing.assert_allclose(made[:, :first], carry_motion(motion, head, head), atol=1e-6)
 
 
+@pytest.mark.parametrize("opened", [0.08, 0.14])
+def test_lips_that_rest_apart_meet_when_the_source_closes_its_own(opened: float) -> None:
+    """A face whose mouth hangs open at rest: silence and p close it, a vowel opens it no further than it opens the source's."""
+    head, names = builtin_template(), list(load_visemes())
+    coefficients = np.zeros((1, 52), np.float32)
+    coefficients[0, ARKIT_INDEX["jawOpen"]] = opened
+    other = replace(head, vertices=head.vertices + load_rig().pose(coefficients)[0], parts=())
+    lips = Lips.of(other.vertices, other.faces, marks(other, other.vertices))
+    assert lips.clearance(other.vertices[None])[0, 1] > 2e-3
+    made = other.vertices + carry_motion(spoken(), head, other)
+    closed = lips.widest(made[[names.index("sil"), names.index("PP")]])
+    assert closed.max() < 0.3e-3
+    assert closed.min() > -4e-3
+    own = lip_gap(marks(head, head.vertices + rig_motion()))[names.index("AA")]
+    assert lip_gap(marks(other, made))[names.index("AA")] == pytest.approx(own, rel=0.2)
+
+
 @pytest.mark.parametrize("other", [flame, ict_face])
 def test_lips_that_the_source_seals_are_sealed_on_real_heads(other: object) -> None:
     target: MeshTemplate = other()  # type: ignore[operator]
@@ -164,6 +182,35 @@ def test_no_triangle_of_a_real_face_turns_over() -> None:
         after = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         cosine = (before * after).sum(1) / np.linalg.norm(before, axis=1) / np.linalg.norm(after, axis=1)
         assert (cosine < 0).mean() < 2e-4
+
+
+def test_guides_bring_the_cheeks_along_and_leave_the_lips_as_they_are() -> None:
+    head, motion = builtin_template(), rig_motion()
+    alone, guided = Carry.between(head, head), Carry.between(head, head, guided=True)
+    truth = np.linalg.norm(motion, axis=2)
+    error = {name: np.linalg.norm(carry.follow(motion) - motion, axis=2) for name, carry in (("alone", alone), ("guided", guided))}
+    lips, moving = head.regions["lips"], truth.mean(axis=0) > 1e-3
+    assert error["guided"][:, moving].mean() < 0.5 * error["alone"][:, moving].mean()
+    assert error["guided"][:, moving].mean() < 0.1 * truth[:, moving].mean()
+    assert error["guided"][:, lips].mean() < error["alone"][:, lips].mean() + 5e-5
+    np.testing.assert_array_equal(alone.follow(motion), alone.motion(spoken()))
+    with pytest.raises(DataError, match="this carry-over is by"):
+        guided.motion(spoken())
+
+
+def test_guides_of_a_turned_copy_are_where_they_are_on_the_original() -> None:
+    head = builtin_template()
+    angle = 0.2
+    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    other = moved(head, turn, 1.7, np.array([0.3, -1.0, 0.2]))
+    motion = rig_motion()[[1, 10]]
+    plain = Carry.between(head, head, guided=True)
+    assert plain.guides is not None
+    np.testing.assert_array_equal(
+        plain.guides.vertices, plain.guides.corners[np.arange(len(plain.guides.shares)), plain.guides.shares.argmax(axis=1)]
+    )
+    made = Carry.between(head, other, guided=True).follow(motion).astype(np.float64)
+    np.testing.assert_allclose(made, 1.7 * plain.follow(motion).astype(np.float64) @ turn.T, atol=1e-4)
 
 
 def test_motion_of_another_shape_and_faces_without_landmarks_are_refused() -> None:

@@ -57,8 +57,8 @@ def find_parts(
             used.update(balls)
             near = np.asarray(cKDTree(skin).query(lids[None], k=min(len(skin), 4 * _ANCHORS))[1])[0]
             anchors = _still(near, deltas)[:_ANCHORS]
-            vertices, rows = _finer(pieces[ball].vertices, pieces[ball].faces)
-            parts.append(Part(name, vertices, rows, _eye_colors(vertices), name, anchors.astype(np.int32)))
+            vertices, rows = finer(pieces[ball].vertices, pieces[ball].faces)
+            parts.append(Part(name, vertices, rows, eye_colors(vertices), name, anchors.astype(np.int32)))
     inside = [index for index, piece in enumerate(pieces) if index not in used and in_mouth(piece.vertices, landmarks, size)]
     used.update(inside)
     parts.extend(_mouth_parts(raw, [pieces[index] for index in inside], scale, skin, landmarks, deltas))
@@ -203,14 +203,14 @@ def _spread(points: Float, candidates: NDArray[np.int64], count: int) -> Int:
     return np.array(picked, np.int32)
 
 
-def _finer(vertices: Float, faces: Int) -> tuple[Float, Int]:
+def finer(vertices: Float, faces: Int) -> tuple[Float, Int]:
     """Faces quartered until there are enough vertices to paint an iris on."""
     while len(vertices) < _EYE_VERTICES:
         vertices, faces = trimesh.remesh.subdivide(vertices, faces)  # type: ignore[no-untyped-call]
     return np.asarray(vertices, np.float32), np.asarray(faces, np.int32)
 
 
-def _eye_colors(vertices: Float) -> Float:
+def eye_colors(vertices: Float) -> Float:
     """White, iris with its rim, and pupil, by the angle from straight ahead."""
     centre = (vertices.max(axis=0) + vertices.min(axis=0)) / 2
     arm = vertices - centre
