@@ -84,8 +84,8 @@ class FaceFormerConfig(LoopSettings):
 
 
 FACEFORMER_PRESETS = {
-    "demo": FaceFormerConfig(front_layers=3),
-    "neutral": FaceFormerConfig(front_layers=3, labels=False),
+    "demo": FaceFormerConfig(front_layers=3, copies=3, crop_seconds=2.0, lr=2e-3, steps=1200),
+    "neutral": FaceFormerConfig(front_layers=3, labels=False, copies=3, crop_seconds=2.0, lr=2e-3, steps=1200),
     "paper": FaceFormerConfig(
         encoder="wav2vec2", style_dropout=0.0, basis=0, mouth_weight=0.0, velocity_weight=0.0, gap_weight=0.0, copies=0,
         crop_seconds=20.0, batch=1, lr=1e-4, steps=30_000,
@@ -95,7 +95,7 @@ FACEFORMER_PRESETS = {
         validation_sequences=2, crop_seconds=0.5, steps=4, batch=2, warmup=1, checkpoint_every=2, log_every=1,
     ),
 }  # fmt: skip
-"""demo: log-mel, what trains on two cores. neutral: the same without labels. paper: FaceFormer's sizes, every vertex, whole
+"""demo: log-mel, what ships. neutral: the same without labels. paper: FaceFormer's sizes, every vertex, whole
 sequences one at a time. tiny: for tests."""
 
 
