@@ -12,11 +12,11 @@ import pytest
 
 from emovoca_cli import arrays
 from emovoca_cli.arrays import Npz, map_npy, read_npy
+from emovoca_cli.data.landmark_file import read_landmarks
 from emovoca_cli.data.restricted import load_npy
 from emovoca_cli.data.template import load_template
 from emovoca_cli.data.vocaset_layouts import map_array
 from emovoca_cli.dataset_builder.release_reader import _scalar
-from emovoca_cli.demo.arkit_corpus import read_landmarks
 from emovoca_cli.errors import DataError, EmovocaError, UsageError
 from emovoca_cli.evaluation.faces import load_faces
 from emovoca_cli.evaluation.regions import find_region
@@ -83,7 +83,7 @@ READERS: dict[str, Any] = {
     "a face": lambda path: load_faces(path, builtin=None, lips=None, upper=None),
     "a take": lambda path: read_take(path, metres=1.0),
     "a region": lambda path: find_region("lips", str(path), {}, 9, owner="nobody"),
-    "landmarks": read_landmarks,
+    "landmarks": lambda path: read_landmarks(path, np.zeros((9, 3)), np.zeros((1, 3), np.int64)),
     "a label": _scalar,
 }
 
