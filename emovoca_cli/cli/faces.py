@@ -136,26 +136,14 @@ def dressed(clip: Clip, template: MeshTemplate | None = None) -> tuple[Clip, Mes
 
     Of a strange mesh skin, eyes and teeth are told apart by geometry (`data.dressing`), and lashes without their texture left out.
     """
-    from dataclasses import replace
-
     import numpy as np
 
-    from emovoca_cli.data.dressing import dress
-    from emovoca_cli.errors import DataError
-    from emovoca_cli.mesh.landmarks import landmark_points
-    from emovoca_cli.mesh.surface import bare_template, nearest_surface
+    from emovoca_cli.data.dressing import dress_clip
 
     for known in (builtin_template(), template):
         if known is not None and (known.parts or known.colors is not None) and np.array_equal(clip.faces, known.faces):
             return clip, known
-    try:
-        # A clip carries its landmarks as points; those of its first frame lie where they do at rest, give or take its motion.
-        where, weights = nearest_surface(clip.landmarks[0], clip.vertices[0], clip.faces)
-        marks = landmark_points(clip.template, clip.faces, where, weights)
-        made = dress("clip", clip.template, clip.faces, marks)
-    except DataError:
-        return clip, bare_template(clip)
-    return replace(clip, faces=made.faces), made
+    return dress_clip(clip)
 
 
 def lids_of(name: str, template: MeshTemplate) -> Lids | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -9,12 +10,14 @@ from numpy.typing import NDArray
 
 from emovoca_cli.data.arkit.paint import filled, paint
 from emovoca_cli.data.arkit.parts import GUM, TONGUE, TOOTH, eye_colors, finer
-from emovoca_cli.mesh.landmarks import eye_distance, nearest_surface
+from emovoca_cli.errors import DataError
+from emovoca_cli.mesh.landmarks import eye_distance, landmark_points
 from emovoca_cli.mesh.pieces import find_pieces, in_mouth
 from emovoca_cli.mesh.regions import EYES, regions
 from emovoca_cli.mesh.seams import join_seams
+from emovoca_cli.mesh.surface import nearest_surface
 from emovoca_cli.mesh.topology import components
-from emovoca_cli.types import Float, Int, MeshTemplate, Part
+from emovoca_cli.types import Clip, Float, Int, MeshTemplate, Part
 
 OTHER = (0.45, 0.42, 0.40)
 """Hair, clothes and whatever else is there."""
@@ -68,6 +71,17 @@ def dress(name: str, vertices: Float, faces: Int, landmarks: Float) -> MeshTempl
     shown = joined[drawn]
     where, weights = nearest_surface(landmarks, vertices, shown)
     return MeshTemplate(name, vertices, shown, where, weights, MappingProxyType(masks), colors, tuple(parts))
+
+
+def dress_clip(clip: Clip) -> tuple[Clip, MeshTemplate]:
+    """A clip of a strange mesh as it is drawn, and what to draw it with; the bare skin where nothing can be told apart."""
+    # A clip carries its landmarks as points; those of its first frame lie where they do at rest, give or take its motion.
+    where, weights = nearest_surface(clip.landmarks[0], clip.vertices[0], clip.faces)
+    try:
+        made = dress("clip", clip.template, clip.faces, landmark_points(clip.template, clip.faces, where, weights))
+    except DataError:
+        return clip, MeshTemplate("clip", clip.template, clip.faces, where, weights)
+    return replace(clip, faces=made.faces), made
 
 
 def _eyeball(name: str, ball: NDArray[np.bool_], labels: Int, vertices: Float, faces: Int) -> Part:

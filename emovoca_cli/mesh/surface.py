@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from emovoca_cli.mesh.topology import AnyFloat, AnyInt
-from emovoca_cli.types import Clip, Float, Int, MeshTemplate
+from emovoca_cli.types import Float, Int
 
 
 def closest_weights(points: AnyFloat, corners: AnyFloat) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -78,9 +78,3 @@ def first_best(owner: NDArray[np.int64], cost: AnyFloat, count: int) -> NDArray[
     order = np.lexsort((np.arange(len(owner)), cost, owner))
     first = np.searchsorted(owner[order], np.arange(count))
     return order[first]
-
-
-def bare_template(clip: Clip) -> MeshTemplate:
-    """A template of a clip's own topology: its face at rest, with the landmarks that it carries as points put onto the surface."""
-    faces, weights = nearest_surface(clip.landmarks[0], clip.vertices[0], clip.faces)
-    return MeshTemplate("clip", clip.template, clip.faces, faces, weights)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emovoca_cli.data.dressing import dress_clip
 from emovoca_cli.demo.head import load_head
 from emovoca_cli.errors import UsageError
-from emovoca_cli.mesh.surface import bare_template
 from emovoca_cli.render.backends import pick_backend
 from emovoca_cli.render.clip import render_mesh
 from emovoca_cli.render.sheet import contact_sheet
@@ -42,9 +42,10 @@ def face_template(topology: MeshTemplate) -> MeshTemplate:
 
 def clip_strip(name: str, clip: Clip) -> Strip:
     """A strip of a user's clip, of any topology."""
-    head = load_head().template
-    known = topology_hash(clip.vertices.shape[1], clip.faces) == head.topology_hash
-    return Strip(name, clip.vertices, clip.fps, clip.template, head if known else bare_template(clip))
+    template = load_head().template
+    if topology_hash(clip.vertices.shape[1], clip.faces) != template.topology_hash:
+        clip, template = dress_clip(clip)
+    return Strip(name, clip.vertices, clip.fps, clip.template, template)
 
 
 def moments_of(seconds: float, count: int) -> tuple[float, ...]:
