@@ -83,7 +83,7 @@ READERS: dict[str, Any] = {
     "a face": lambda path: load_faces(path, builtin=None, lips=None, upper=None),
     "a take": lambda path: read_take(path, metres=1.0),
     "a region": lambda path: find_region("lips", str(path), {}, 9, owner="nobody"),
-    "landmarks": lambda path: read_landmarks(path, np.zeros((9, 3)), np.zeros((1, 3), int)),
+    "landmarks": lambda path: read_landmarks(path, np.zeros((9, 3)), np.zeros((1, 3), np.int64)),
     "a label": _scalar,
 }
 
