@@ -8,18 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emovoca_cli.audio.io import frame_count
-from emovoca_cli.audio.logmel import (
-    ACTIVE_DB,
-    BANDS,
-    FLOOR_DB,
-    HOP,
-    MARGIN,
-    MEL_RATE,
-    WINDOW,
-    align,
-    mel_decibels,
-    taps,
-)
+from emovoca_cli.audio.logmel import ACTIVE_DB, BANDS, FLOOR_DB, HOP, MARGIN, MEL_RATE, WINDOW, align, mel_decibels, taps
+from emovoca_cli.constants import SAMPLE_RATE
 from emovoca_cli.types import Float
 
 Array = NDArray[np.float64]
@@ -57,7 +47,7 @@ class LiveLogMel:
         self._kept = math.ceil((keep + 2) / fps * MEL_RATE) + 2 * MARGIN
         self._samples = np.zeros(WINDOW // 2, np.float32)  # row 0 is centred at the first sample
         self._sample = -(WINDOW // 2)  # place of the first kept sample in the recording
-        self._heard, self._closed = 0, False
+        self._heard, self.closed = 0, False
         self._rows, self._row = np.zeros((0, BANDS), np.float32), 0
         self._voice = _Voice()
 
@@ -68,18 +58,24 @@ class LiveLogMel:
 
     def close(self) -> None:
         """Say that the speech is over: what stands behind it is silence."""
-        self._closed = True
+        self.closed = True
         self._samples = np.concatenate([self._samples, np.zeros(WINDOW + HOP, np.float32)])
 
     @property
     def ready(self) -> int:
         """Frames that the samples so far are enough for; after `close` all that belong to them."""
-        if self._closed:
+        if self.closed:
             return frame_count(self._heard, self.fps) if self._heard else 0
         count = self.frames
-        while self._last_row(count) * HOP + WINDOW // 2 <= self._heard:
+        while _samples_for(count, self.fps) <= self._heard:
             count += 1
         return count
+
+    @staticmethod
+    def reach(fps: float, *, ahead: int) -> float:
+        """Seconds from the time of a frame to the last sample that it needs when it waits for `ahead` more; the longest."""
+        frames = range(round(fps) * 2)
+        return max(_samples_for(frame + ahead, fps) / SAMPLE_RATE - frame / fps for frame in frames)
 
     @property
     def voiced(self) -> bool:
@@ -88,8 +84,8 @@ class LiveLogMel:
 
     def step(self) -> None:
         """Let the rows of the next frame into the statistics; it has to be ready."""
-        last = self._last_row(self.frames)
-        if self._closed:
+        last = _last_row(self.frames, self.fps)
+        if self.closed:
             last = min(last, self._heard // HOP)
         first = self._row + len(self._rows)
         if last >= first:
@@ -110,9 +106,15 @@ class LiveLogMel:
         rows = self._voice.normalise(self._rows[begin - self._row :], begin)
         return align(rows, self.fps, last - first, first=first, row=begin)
 
-    def _last_row(self, frame: int) -> int:
-        """The last row that a frame's taps are interpolated from."""
-        return int(taps(frame, 1, self.fps)[0, -1]) + 1
+
+def _last_row(frame: int, fps: float) -> int:
+    """The last row that a frame's taps are interpolated from."""
+    return int(taps(frame, 1, fps)[0, -1]) + 1
+
+
+def _samples_for(frame: int, fps: float) -> int:
+    """Samples from the start that all of a frame's rows can be made of."""
+    return _last_row(frame, fps) * HOP + WINDOW // 2
 
 
 class _Voice:
@@ -193,5 +195,3 @@ class _Levels:
         """The level that this share of what was heard stays under."""
         summed = np.cumsum(self._counts)
         return float(self.LOWEST + int(np.searchsorted(summed, share * summed[-1])))
-
-

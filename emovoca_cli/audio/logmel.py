@@ -103,7 +103,7 @@ def normalise(decibels: Float, *, floor: float = FLOOR_DB) -> Float:
     deviation = np.maximum(speaking.std(axis=0), 3.0)  # dB: a band that hardly moves is not blown up
     lifted -= speaking.mean(axis=0)
     lifted /= deviation
-    return lifted
+    return np.asarray(lifted, dtype=np.float32)
 
 
 def align(mels: Float, fps: float, frames: int, *, first: int = 0, row: int = 0) -> Float:
