@@ -22,6 +22,8 @@ USUAL_DEVIATION = 11.0
 LEAST_LEVEL = -20.0
 """A stream whose speech stays under this level (about a peak of -60 dB of full scale) is silent."""
 
+LEVEL_ROWS = 0.03
+"""Weight of the usual level: under a hundredth of three rows, after which the level is the speaker's own, near or far."""
 PRIOR_ROWS = 100.0
 """Rows (a second) of speech that weigh as much as what speech usually looks like."""
 HALF_LIFE = 30.0
@@ -124,7 +126,7 @@ class _Voice:
         self.first, self.last = -1, -1
         """Rows where speech was first and last found; -1 = none yet."""
         self._counted = -1
-        self._loud = _Levels({USUAL_LEVEL: 1.0})
+        self._loud = _Levels({USUAL_LEVEL: LEVEL_ROWS})
         self._all = _Levels({USUAL_LEVEL - FLOOR_DB: NOISE_ROWS})
         self._decay = 0.5 ** (1.0 / (HALF_LIFE * MEL_RATE))
         self._usual = np.interp(np.arange(BANDS), USUAL_BANDS, USUAL_MEANS)
