@@ -150,4 +150,6 @@ class Clip:
                     provenance=json.loads(str(data["provenance"])),
                 )
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f"{path} is not an emovoca clip ({error}); make one with `emovoca animate --out clip.npz`") from error
+            # NumPy takes everything it does not know for a pickle, and advises to load it unsafely.
+            why = "no NumPy file, or one of Python objects" if "pickle" in str(error) else str(error)
+            raise DataError(f"{path} is not an emovoca clip ({why}); make one with `emovoca animate --out clip.npz`") from error

@@ -29,8 +29,13 @@ ALLOWED: dict[str, set[str]] = {
     "animation": {"config", "runtime", "mesh", "audio", "data", "generators"},
     "evaluation": {"config", "mesh", "data", "nn"},
     "render": {"mesh", "audio"},
+    "study": {"data", "evaluation", "render"},
     "assets": set(),
-}
+    "reproduce": {
+        "config", "mesh", "audio", "runtime", "data", "demo", "nn", "desd", "dataset_builder", "generators", "animation",
+        "evaluation", "render",
+    },
+}  # fmt: skip
 
 
 def imported_topics(path: Path) -> set[str]:

@@ -23,6 +23,8 @@ from emovoca_cli.cli import (
     mix,
     prep,
     render,
+    reproduce,
+    study,
     train,
 )
 from emovoca_cli.cli.options import EXAMPLES
@@ -39,7 +41,7 @@ app = typer.Typer(
 )
 
 
-GROUPS = {"train", "import", "evaluate", "face"}
+GROUPS = {"train", "import", "evaluate", "face", "study"}
 """Commands whose next word names a command too."""
 
 
@@ -65,6 +67,8 @@ app.add_typer(import_release.app, name="import")
 app.command("animate")(animate.animate)
 app.command("render")(render.render)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(study.app, name="study")
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(face.app, name="face")
 app.command("doctor")(doctor.doctor)
 app.command("info")(info.info)

@@ -77,4 +77,8 @@ class Bar:
 
     def doing(self, what: str, done: int, total: int) -> None:
         """Move the bar under another description, for work that comes before the real one."""
-        self._progress.update(self._task, completed=done, total=total, metrics="", description=f"reading {what}")
+        self.at(f"reading {what}", done, total)
+
+    def at(self, what: str, done: int, total: int) -> None:
+        """Move the bar under another description, for work of several parts."""
+        self._progress.update(self._task, completed=done, total=total, metrics="", description=what)

@@ -100,10 +100,10 @@ def score(
     from emovoca_cli.evaluation.faces import load_faces
     from emovoca_cli.evaluation.labels import read_table
     from emovoca_cli.evaluation.plot import check_plot, plot_bars
-    from emovoca_cli.evaluation.report import build_report, write_csv
+    from emovoca_cli.evaluation.report import COLUMNS, build_report, table_rows
     from emovoca_cli.evaluation.score import Options, score_folders
     from emovoca_cli.evaluation.statistics import Bootstrap
-    from emovoca_cli.files import check_output, write_json
+    from emovoca_cli.files import check_output, write_json, write_table
 
     reporter = Reporter(json_output=json, quiet=quiet)
     if truth is None and (preset or not motion):
@@ -136,7 +136,7 @@ def score(
         write_json(out, report)
         reporter.say(f"wrote {out}")
     if csv is not None:
-        write_csv(csv, report)
+        write_table(csv, COLUMNS, table_rows(report))
         reporter.say(f"wrote {csv}")
     if plot is not None:
         plot_bars(report, plot)
@@ -196,10 +196,13 @@ def _print(report: dict[str, Any], reporter: Reporter) -> None:
         heads = ("metric", "value", *(("truth",) if truths else ()), *columns[2:])
         reporter.table("motion, without a truth", heads, rows)
     for by, members in report["groups"].items():
-        lines = [f"{name} {label}" for name, preset in report["presets"].items() for label in preset["lines"]]
-        if lines and len(members) > 1:
-            table = [(group, *(_cell(part, line) for line in lines), str(part["sequences"])) for group, part in members.items()]
-            reporter.table(f"by {by}", (by, *lines, "sequences"), table)
+        for name, preset in report["presets"].items():
+            lines = list(preset["lines"])
+            if lines and len(members) > 1:
+                rows = [
+                    (group, *(_cell(part, name, line) for line in lines), str(part["sequences"])) for group, part in members.items()
+                ]
+                reporter.table(f"{name} by {by}", (by, *lines, "sequences"), rows)
     for region in report["regions"].values():
         reporter.say(f"  {region['name']}: {region['vertices']} vertices, {region['source']}, sha256 {region['sha256'][:12]}")
     for note in report["notes"]:
@@ -227,8 +230,7 @@ def _rows(lines: dict[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def _cell(part: dict[str, Any], line: str) -> str:
-    name, label = line.split(" ", 1)
+def _cell(part: dict[str, Any], name: str, label: str) -> str:
     row = part["presets"][name]["lines"].get(label)
     return "" if row is None else _number(row["value"])
 

@@ -42,14 +42,14 @@ def render(
 
     reporter = Reporter(json_output=json, quiet=quiet)
     loaded = Clip.load(clip)
-    sound = None if silent else speech or _speech_of(loaded, reporter)
+    sound = None if silent else speech or speech_of(loaded, reporter)
     summary = draw(
         loaded, out, reporter, speech=sound, fps=fps, size=size, backend=backend, overwrite=overwrite, yaw=yaw, pitch=pitch
     )
     reporter.result(summary)
 
 
-def _speech_of(clip: Clip, reporter: Reporter) -> Path | None:
+def speech_of(clip: Clip, reporter: Reporter) -> Path | None:
     """The speech a clip was made from, if it is still what it was."""
     from emovoca_cli.files import hash_file
 

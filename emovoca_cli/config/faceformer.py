@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from emovoca_cli.config.loop import LoopSettings, above_zero, not_negative
 from emovoca_cli.errors import UsageError
 
 
 @dataclass(frozen=True)
-class FaceFormerConfig:
+class FaceFormerConfig(LoopSettings):
     """E-FaceFormer: network, loss, data and schedule. The loss is the squared L2, in units of the motion's own energy."""
 
     encoder: str = "logmel"
@@ -49,34 +49,15 @@ class FaceFormerConfig:
     crop_seconds: float = 3.0
     """Longest stretch of a sequence that a step sees."""
     steps: int = 2000
-    """Optimiser steps."""
-    batch: int = 16
-    """Crops a step."""
-    lr: float = 1e-3
-    """Peak learning rate of Adam."""
-    warmup: int = 100
-    """Steps of linear warm-up before the cosine decay to zero."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-    seed: int = 0
-    """Seed of weights, augmentation, crops and the choice of conditions."""
+    clip: float | None = 1.0
     checkpoint_every: int = 250
-    """Steps between states that a stopped run can continue from."""
-    log_every: int = 25
-    """Steps between lines of the log."""
-    storage: Literal["float16", "float32"] = "float32"
-    """Number format of the saved weights; they are used as float32."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "width", "heads", "feed_forward", "period", "embedding", "basis_frames", "validation_sequences", "crop_seconds",
-            "steps", "batch", "lr", "clip", "checkpoint_every", "log_every",
-        ):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} is {getattr(self, name)}, it has to be above 0")
-        for name in ("basis", "mouth_weight", "velocity_weight", "conditions_per_clip", "copies", "warmup"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"{name} is {getattr(self, name)}, it cannot be negative")
+        super().__post_init__()
+        above_zero(
+            self, "width", "heads", "feed_forward", "period", "embedding", "basis_frames", "validation_sequences", "crop_seconds"
+        )
+        not_negative(self, "basis", "mouth_weight", "velocity_weight", "conditions_per_clip", "copies")
         for name in ("teacher_forcing", "style_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, it is a share from 0 to 1")

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from emovoca_cli.config.loop import LoopSettings, above_zero, not_negative
 from emovoca_cli.errors import UsageError
 
 
-def _above_zero(config: object, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise UsageError(f"{name} is {getattr(config, name)}, it has to be above 0")
-
-
-def _not_negative(config: object, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) >= 0:
-            raise UsageError(f"{name} is {getattr(config, name)}, it cannot be negative")
-
-
 @dataclass(frozen=True)
-class S2LConfig:
+class S2LConfig(LoopSettings):
     """E-S2L: network, loss, data and schedule. Weights of the loss terms multiply errors in units of the landmarks' RMS."""
 
     encoder: str = "logmel"
@@ -59,30 +47,14 @@ class S2LConfig:
     crop_seconds: float = 3.0
     """Length of a training crop."""
     steps: int = 1500
-    """Optimiser steps."""
-    batch: int = 16
-    """Crops a step."""
     lr: float = 2.5e-3
-    """Peak learning rate of Adam."""
-    warmup: int = 100
-    """Steps of linear warm-up before the cosine decay to zero."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-    seed: int = 0
-    """Seed of weights, augmentation, crops and the choice of conditions."""
+    clip: float | None = 1.0
     checkpoint_every: int = 250
-    """Steps between states that a stopped run can continue from."""
-    log_every: int = 25
-    """Steps between lines of the log."""
-    storage: Literal["float16", "float32"] = "float32"
-    """Number format of the saved weights; they are used as float32."""
 
     def __post_init__(self) -> None:
-        _above_zero(
-            self, "speech_dim", "embedding", "hidden", "layers", "crop_seconds", "steps", "batch", "lr", "clip", "checkpoint_every",
-            "log_every", "validation_sequences",
-        )  # fmt: skip
-        _not_negative(
+        super().__post_init__()
+        above_zero(self, "speech_dim", "embedding", "hidden", "layers", "crop_seconds", "validation_sequences")
+        not_negative(
             self,
             "front_layers",
             "pose_frames",
@@ -92,14 +64,13 @@ class S2LConfig:
             "closure_weight",
             "conditions_per_clip",
             "copies",
-            "warmup",
         )
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout is {self.dropout}, it has to be at least 0 and under 1")
 
 
 @dataclass(frozen=True)
-class S2DConfig:
+class S2DConfig(LoopSettings):
     """S2D: network, data and schedule."""
 
     filters: tuple[int, ...] = (64, 32, 16, 16, 16, 3)
@@ -111,25 +82,12 @@ class S2DConfig:
     input_noise: float = 0.0
     """Deviation (in units of the landmarks' RMS) of noise on the input, so that imperfect landmarks are taken well."""
     steps: int = 3000
-    """Optimiser steps."""
-    batch: int = 16
-    """Frames a step."""
     lr: float = 2e-3
-    """Peak learning rate of Adam."""
-    warmup: int = 100
-    """Steps of linear warm-up before the cosine decay to zero."""
-    seed: int = 0
-    """Seed of weights, the choice of frames and their order."""
-    checkpoint_every: int = 500
-    """Steps between states that a stopped run can continue from."""
-    log_every: int = 25
-    """Steps between lines of the log."""
-    storage: Literal["float16", "float32"] = "float32"
-    """Number format of the saved weights; they are used as float32."""
 
     def __post_init__(self) -> None:
-        _above_zero(self, "frames", "validation_frames", "steps", "batch", "lr", "checkpoint_every", "log_every")
-        _not_negative(self, "input_noise", "warmup")
+        super().__post_init__()
+        above_zero(self, "frames", "validation_frames")
+        not_negative(self, "input_noise")
         if len(self.filters) < 3 or self.filters[-1] != 3 or min(self.filters) < 1:
             raise UsageError(f"filters are {list(self.filters)}; give at least three counts, the last one 3")
 

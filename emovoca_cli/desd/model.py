@@ -32,11 +32,15 @@ class DESD(nn.Module):
         """
         super().__init__()
         self.talk = SpiralEncoder(hierarchy, sizes.latent, (3, *sizes.encoder))
-        self.expression = SpiralEncoder(hierarchy, sizes.latent, (3, *sizes.encoder))
-        self.decoder = SpiralDecoder(hierarchy, 2 * sizes.latent, (sizes.encoder[-1], *sizes.decoder, 3))
+        self.expression = self.talk if sizes.encoders == "single" else SpiralEncoder(hierarchy, sizes.latent, (3, *sizes.encoder))
+        concatenated = sizes.features in ("duplicate", "zero")
+        entry = (2 if concatenated else 1) * sizes.latent
+        self.decoder = SpiralDecoder(hierarchy, entry, (sizes.encoder[-1], *sizes.decoder, 3))
         self.latent = sizes.latent
+        self.features = sizes.features
+        self.natural_mu = sizes.natural_mu
         self.register_buffer("scale", torch.tensor(float(scale)))
-        if symmetric:
+        if symmetric and concatenated:
             with torch.no_grad():
                 self.decoder.linear.weight[:, sizes.latent :] = self.decoder.linear.weight[:, : sizes.latent]
 
@@ -51,12 +55,27 @@ class DESD(nn.Module):
         return code
 
     def decode(self, first: Tensor, second: Tensor, *, only: RestrictedDecoder | None = None) -> Tensor:
-        """D(first ⊕ second): codes (B,latent) twice to displacements (B,V,3) in metres, or (B,n,3) of the vertices of `only`."""
-        return (self.decoder if only is None else only)(torch.cat([first, second], dim=1)) * self.scale
+        """D(first ⊕ second): codes (B,latent) twice to displacements (B,V,3) in metres, or (B,n,3) of the vertices of `only`.
+
+        Models whose `features` are sum or product join the codes so instead.
+        """
+        if self.features == "sum":
+            joined = first + second
+        elif self.features == "product":
+            joined = first * second
+        else:
+            joined = torch.cat([first, second], dim=1)
+        return (self.decoder if only is None else only)(joined) * self.scale
 
     def reconstruct(self, displacement: Tensor, *, talk: bool) -> Tensor:
-        """D(f ⊕ f) of one set's displacements (B,V,3) in metres: what training sees (paper section 3.2.1)."""
+        """D(f ⊕ f) of one set's displacements (B,V,3) in metres: what training sees (paper section 3.2.1).
+
+        With features "zero" D(f_t ⊕ 0) and D(0 ⊕ f_e).
+        """
         code = self.encode_talk(displacement) if talk else self.encode_expression(displacement)
+        if self.features == "zero":
+            nothing = torch.zeros_like(code)
+            return self.decode(code, nothing) if talk else self.decode(nothing, code)
         return self.decode(code, code)
 
     def mix(self, talk: Tensor, expression: Tensor, mu_t: float, mu_e: Tensor, *, only: RestrictedDecoder | None = None) -> Tensor:

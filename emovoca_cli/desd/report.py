@@ -36,7 +36,7 @@ class Truth(Protocol):
 
 
 @dataclass
-class _Tally:
+class MixtureTally:
     """Sums over the frames of one way of mixing and one emotion."""
 
     closing: int = 0
@@ -96,8 +96,8 @@ def desd_report(
     for store in (talk, expression):
         held = held_frames(store, split, frames)
         report["mve_mm"][store.kind] = reconstruction_mve(mixer.model, held, talk=store is talk)
-    tallies: dict[str, dict[str, _Tally]] = {}
-    chosen = _spread(talk.select(split=split), clips)
+    tallies: dict[str, dict[str, MixtureTally]] = {}
+    chosen = spread_clips(talk.select(split=split), clips)
     for number, row in enumerate(chosen):
         _score_clip(mixer, (talk, expression), row, truth, tallies)
         if progress is not None:
@@ -118,7 +118,7 @@ def closing_frames(talk: Store, clip_id: str, opening: NDArray[np.float32]) -> N
 
 
 def _score_clip(
-    mixer: Mixer, stores: tuple[Store, Store], row: ClipRow, truth: Truth | None, tallies: dict[str, dict[str, _Tally]]
+    mixer: Mixer, stores: tuple[Store, Store], row: ClipRow, truth: Truth | None, tallies: dict[str, dict[str, MixtureTally]]
 ) -> None:
     talk, expression = stores
     template = mixer.template
@@ -148,13 +148,13 @@ def _score_clip(
             landmarks = landmark_points(right, template.faces, template.landmark_faces, template.landmark_weights)
             ways["truth"] = (landmarks, right[some][:, upper])
         for way, (mixed_points, mixed_upper) in ways.items():
-            tally = tallies.setdefault(way, {}).setdefault(emotion, _Tally())
+            tally = tallies.setdefault(way, {}).setdefault(emotion, MixtureTally())
             tally.add_lips(spoken, lip_opening(mixed_points), closing)
             tally.add_kept("upper", mixed_upper - speech[some][:, upper], peak[upper])
             tally.add_kept("corner", (mixed_points - points)[:, corners], peak_points[corners])
 
 
-def _summary(by_emotion: Mapping[str, _Tally]) -> dict[str, Any]:
+def _summary(by_emotion: Mapping[str, MixtureTally]) -> dict[str, Any]:
     scores = {emotion: tally.scores() for emotion, tally in sorted(by_emotion.items())}
     return {
         "mean": {name: _mean(row[name] for row in scores.values()) for name in SCORES},
@@ -167,7 +167,8 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _spread(rows: tuple[ClipRow, ...], count: int) -> list[ClipRow]:
+def spread_clips(rows: tuple[ClipRow, ...], count: int) -> list[ClipRow]:
+    """At most `count` clips, spread evenly. Raises DataError when there is none."""
     if not rows:
         raise DataError("there is no talking clip in the split to report on")
     return [rows[place] for place in np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))]

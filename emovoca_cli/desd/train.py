@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from emovoca_cli.constants import MM
 from emovoca_cli.data.loaders import FrameSampler
 from emovoca_cli.data.store import Store
 from emovoca_cli.data.template import save_template
+from emovoca_cli.desd.gap import GapLoss
 from emovoca_cli.desd.mix import KIND, Mixer
 from emovoca_cli.desd.model import DESD
 from emovoca_cli.errors import DataError, TopologyError
@@ -25,7 +25,8 @@ from emovoca_cli.mesh.cache import cached_hierarchy
 from emovoca_cli.mesh.weights import vertex_weights
 from emovoca_cli.nn.losses import weighted_l2
 from emovoca_cli.runtime.checkpoint import HIERARCHY, TEMPLATE, save_checkpoint
-from emovoca_cli.runtime.loop import LoopReport, LoopSettings, Progress, train_loop
+from emovoca_cli.runtime.loop import LoopReport, Progress, train_loop
+from emovoca_cli.runtime.processes import Share, join
 from emovoca_cli.runtime.seeding import seed_everything
 from emovoca_cli.types import Float
 
@@ -60,56 +61,70 @@ def train_desd(
     if talk.topology_hash != expression.topology_hash:
         raise TopologyError(f"{talk.root} and {expression.root} hold meshes of different topology; DE-SD needs one")
     device = device or torch.device("cpu")
+    processes = join(device, config)
     seed_everything(config.seed)
     samplers = {
         store.kind: FrameSampler(store, split="train", batch=config.batch, seed=config.seed + offset)
         for offset, store in enumerate((talk, expression))
     }
     scale = global_scale(samplers[talk.kind], samplers[expression.kind])
-    hierarchy = cached_hierarchy(talk.template, levels=len(config.sizes.encoder))
+    with processes.main_process_first():
+        hierarchy = cached_hierarchy(talk.template, levels=len(config.sizes.encoder))
     model = DESD(hierarchy, config.sizes, scale=scale, symmetric=config.symmetric).to(device)
     weights = torch.from_numpy(vertex_weights(talk.template)).to(device)
+    if config.loss == "plain":
+        weights = torch.ones_like(weights)
     turns = (talk.kind, expression.kind)
+    gap = None
+    if config.gap_loss:
+        speech = FrameSampler(talk, split="train", batch=config.batch, seed=config.seed + 2)
+        gap = GapLoss(model, talk.template, speech, seed=config.seed)
 
-    def step(number: int) -> Mapping[str, Tensor]:
-        kind = turns[number % 2]
-        truth = torch.from_numpy(samplers[kind].at(number // 2)).to(device)
+    def step(share: Share) -> Mapping[str, Tensor]:
+        kind = turns[share.step % 2]
+        truth = torch.from_numpy(samplers[kind].at(share.index(share.step // 2))).to(device)
         # Divided by the scale, so that the size of the loss does not depend on how much the faces move.
         loss = weighted_l2(model.reconstruct(truth, talk=kind == talk.kind), truth, weights) / model.scale
-        return {"loss": loss, f"loss_{kind}": loss.detach()}
+        values = {f"loss_{kind}": loss.detach()}
+        if gap is not None and kind == expression.kind:
+            terms = gap(share.index(share.step // 2), truth)
+            values |= {f"mix_{name}": term.detach() for name, term in terms.items()}
+            loss = loss + config.gap_loss * sum(terms.values())
+        return {"loss": loss, **values}
 
     held = {store.kind: held_frames(store, "val", VALIDATION_FRAMES) for store in (talk, expression) if store.select(split="val")}
 
     def validate() -> Mapping[str, float]:
-        return {f"mve_{kind}_mm": reconstruction_mve(model, frames, talk=kind == talk.kind) for kind, frames in held.items()}
+        scores = {f"mve_{kind}_mm": reconstruction_mve(model, frames, talk=kind == talk.kind) for kind, frames in held.items()}
+        return {**scores, **({"mve_mm": sum(scores.values()) / len(scores)} if scores else {})}
 
     data = {store.kind: store.content_hash for store in (talk, expression)}
     settings = plain_values(config)
     loop = train_loop(
         model,
         step,
-        settings=LoopSettings(config.steps, config.lr, config.warmup, config.checkpoint_every, config.log_every),
+        settings=config,
         folder=out,
         mark={**settings, **{f"{kind} data": digest for kind, digest in data.items()}},
         device=device,
         resume=resume,
         progress=progress,
         validate=validate,
+        watch="mve_mm",
     )
-    save_template(talk.template, out / TEMPLATE)
-    hierarchy.save(out / HIERARCHY)
-    licence = "; ".join(dict.fromkeys((talk.licence, expression.licence)))
-    provenance: dict[str, Any] = {"emovoca": __version__, "torch": torch.__version__, "data": data, "settings": settings}
-    half = config.storage == "float16"
-    save_checkpoint(
-        out,
-        kind=KIND,
-        state=model.state_dict(),
-        config={"sizes": settings["sizes"]},
-        licence=licence,
-        provenance=provenance,
-        half=half,
-    )
+    if processes.is_main_process:
+        save_template(talk.template, out / TEMPLATE)
+        hierarchy.save(out / HIERARCHY)
+        save_checkpoint(
+            out,
+            kind=KIND,
+            state=model.state_dict(),
+            config={"sizes": settings["sizes"]},
+            licence="; ".join(dict.fromkeys((talk.licence, expression.licence))),
+            provenance={"emovoca": __version__, "torch": torch.__version__, "data": data, "settings": settings},
+            half=config.storage == "float16",
+        )
+    processes.wait_for_everyone()
     # What others will load, rounding of the stored weights included, is what is reported on.
     return DesdTraining(out, Mixer.load(out, device=device), loop)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +15,6 @@ from emovoca_cli.evaluation.motion import MOTION
 from emovoca_cli.evaluation.presets import PRESETS
 from emovoca_cli.evaluation.score import Scored, Scores
 from emovoca_cli.evaluation.statistics import Bootstrap, Tally, estimate
-from emovoca_cli.files import atomic_write
 
 REPORT_SCHEMA = 1
 GROUPS = ("emotion", "intensity", "subject")
@@ -185,13 +181,3 @@ def _flat(by: str, group: str, part: Mapping[str, Any]) -> list[dict[str, Any]]:
         for kind, lines in kinds
         for name, row in lines.items()
     ]
-
-
-def write_csv(path: Path, report: Mapping[str, Any]) -> None:
-    """Write the flat rows as .csv, whole or not at all. Raises OutputError."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(table_rows(report))
-    with atomic_write(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.data.checks import SIZES
 from emovoca_cli.errors import DataError, TopologyError, UsageError
 from emovoca_cli.evaluation.faces import Faces
 from emovoca_cli.evaluation.labels import Labels, labels_of, name_pattern
@@ -216,6 +217,11 @@ class _Rows:
         scores = self._scores
         if index == 0:
             scores.metres, scores.vertices, scores.regions = take.metres, take.vertex_count, dict(regions)
+            size = float(np.linalg.norm(np.ptp(np.asarray(take.vertices[0], np.float64), axis=0))) * take.metres
+            if not SIZES["metres"][0] <= size < SIZES["metres"][1]:
+                scores.note(
+                    f"{name} is {size:.3g} m across, a head is some 0.4: are all millimetres right? --unit says what .npy is in"
+                )
             return
         if take.vertex_count != scores.vertices:
             raise TopologyError(f"{name} has {take.vertex_count} vertices, those before it {scores.vertices}; score them apart")

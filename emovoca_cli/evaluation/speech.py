@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,9 +84,13 @@ def _phones(rows: Any, path: Path) -> tuple[Phone, ...] | None:
     if not rows:
         return None
     try:
-        return tuple((str(name).upper().rstrip("012"), float(start), float(end)) for name, start, end in rows)
+        phones = tuple((str(name).upper().rstrip("012"), float(start), float(end)) for name, start, end in rows)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} has phones that are not [name, start s, end s] ({error})") from error
+    for name, start, end in phones:
+        if not 0 <= start <= end < math.inf:
+            raise DataError(f"{path} has the phone {name} from {start:g} to {end:g} s, expected times from 0 on, the start first")
+    return phones
 
 
 def match_speech(name: str, sources: Mapping[str, Source]) -> str | None:

@@ -84,7 +84,9 @@ def _from_npy(path: Path, metres: float, fps: float | None) -> Take:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is not a readable .npy array ({str(error).splitlines()[0]})") from error
+        # NumPy takes everything it does not know for a pickle, and advises to load it unsafely.
+        why = "no NumPy file, or one of Python objects" if "pickle" in str(error) else str(error).splitlines()[0]
+        raise DataError(f"{path} is not a readable .npy array ({why}); write one with numpy.save") from error
     shape = array.shape
     if array.dtype.kind not in "fiu":
         raise DataError(f"{path} holds {array.dtype} values, expected numbers (T,V,3) or (T,3V)")
@@ -102,6 +104,11 @@ def _from_npy(path: Path, metres: float, fps: float | None) -> Take:
 
 def _from_clip(path: Path) -> Take:
     clip = Clip.load(path)
+    if not (np.isfinite(clip.fps) and clip.fps > 0):
+        raise DataError(f"{path} has {clip.fps:g} frames a second, expected a positive number; nothing was scored")
+    for name in ("template", "landmarks", "emotion", "intensity"):
+        if not np.isfinite(getattr(clip, name)).all():
+            raise DataError(f"{path} has a {name} with numbers that are not finite; nothing was scored")
     if clip.provenance.get("life"):
         # Blinks and head motion are drawn by chance: a score over them would measure the dice.
         raise DataError(f"{path} has blinks, gaze and head motion laid over it; make it again with --no-life to score it")

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from emovoca_cli.audio.features import SpeechEncoder
 from emovoca_cli.audio.io import frame_count, load_speech
 from emovoca_cli.audio.logmel import BANDS, LogMel, align, normalise, spectrogram
+from emovoca_cli.config.faceformer import FaceFormerConfig
+from emovoca_cli.config.generators import S2LConfig
 from emovoca_cli.constants import INTENSITIES, LANDMARKS, MM
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.errors import DataError
+from emovoca_cli.files import hash_bytes
 from emovoca_cli.generators.augment import FLOORS, Timing, augment_mels, augment_wave, mask_features
 from emovoca_cli.generators.tracks import retime
 from emovoca_cli.mesh.landmarks import landmark_points
+from emovoca_cli.runtime.processes import Share
 from emovoca_cli.types import Float
 
 Half = NDArray[np.float16]
@@ -127,6 +131,31 @@ def split_entries(everything: Sequence[SequenceEntry], split: str, *, per_clip: 
     return choose_entries([entry for entry in entries if entry.talk in kept], per_clip=1, seed=seed)
 
 
+def choose_splits(entries: Sequence[SequenceEntry], config: S2LConfig | FaceFormerConfig) -> dict[str, list[SequenceEntry]]:
+    """What a training takes of the splits "train", "val" and "test". Raises DataError where there is nothing to train on."""
+    chosen = {
+        split: split_entries(
+            entries, split, per_clip=config.conditions_per_clip, held=config.validation_sequences, seed=config.seed
+        )
+        for split in ("train", "val", "test")
+    }
+    if not chosen["train"]:
+        raise DataError("the dataset has no training sequences of this kind; check its splits or build it again")
+    return chosen
+
+
+def fingerprint(source: SequenceSource, entries: Sequence[SequenceEntry]) -> str:
+    """Hash of what a training reads: topology, labels, frame rate, and the names and lengths of its sequences."""
+    rows = [f"{entry.id} {entry.subject} {entry.emotion} {entry.intensity:g} {entry.frames}" for entry in entries]
+    head = [source.template.topology_hash, f"{source.fps:g}", ",".join(source.emotions)]
+    return hash_bytes("\n".join([*head, *rows]).encode())
+
+
+def sample_generators(seed: int, share: Share, batch: int) -> list[np.random.Generator]:
+    """A generator for each sample of a batch: what a sample is depends on its number alone, not on how a step is shared out."""
+    return [np.random.default_rng((seed, sample)) for sample in share.samples(batch)]
+
+
 class LandmarkBank:
     """Landmark displacements of chosen sequences (T,68,3), kept in millimetres as half floats, and the subjects' rest (68,3)."""
 
@@ -193,17 +222,16 @@ def training_batch(
     speech: SpeechBank,
     landmarks: LandmarkBank,
     *,
-    batch_size: int,
     crop: int,
-    rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
 ) -> Batch:
-    """Draw random crops of `crop` frames; shorter recordings are held at their end, where they are silent.
+    """Draw a random crop of `crop` frames with each of `rngs`; shorter recordings are held at their end, where they are silent.
 
     Equal lengths matter: an LSTM over padded rows takes twice as long.
     """
     parts = []
-    for number in rng.integers(0, len(entries), batch_size):
-        entry = entries[number]
+    for rng in rngs:
+        entry = entries[int(rng.integers(0, len(entries)))]
         versions = speech.recordings[entry.talk]
         which = int(rng.integers(0, len(versions)))
         recording = versions[which]

@@ -15,7 +15,7 @@ from emovoca_cli.constants import INTENSITIES
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.errors import DataError
 from emovoca_cli.files import atomic_write
-from emovoca_cli.generators.bank import Half, Preparing, SpeechBank, one_hots
+from emovoca_cli.generators.bank import Half, Preparing, Recording, SpeechBank, one_hots
 from emovoca_cli.generators.motion_space import MotionSpace, fit_space
 from emovoca_cli.generators.tracks import retime
 from emovoca_cli.mesh.landmarks import landmark_points
@@ -58,8 +58,11 @@ def load_motion(
     cache: Path,
     key: str,
     preparing: Preparing | None = None,
+    *,
+    keep: bool = True,
 ) -> MotionBank:
-    """The motion of the chosen sequences of each split; kept in `cache` under `key`, so that a resumed run need not decode."""
+    """The motion of the chosen sequences of each split; with `keep` written to `cache` under `key`, so that it need not be decoded
+    again by a resumed run or another process."""
     everything = [(entry, split != "train") for split, entries in chosen.items() for entry in entries]
     bank = _cached(source, cache, key)
     if bank is not None and all(entry.id in bank.tracks for entry, _ in everything):
@@ -69,6 +72,8 @@ def load_motion(
         bank.add(entry, scored=scored)
         if preparing is not None:
             preparing("motion", number, len(everything))
+    if not keep:
+        return bank
     space = bank.space
     arrays: dict[str, NDArray[np.generic]] = {
         "key": np.array(key),
@@ -121,6 +126,18 @@ def style_weights(subject: str, styles: Sequence[str]) -> Float:
     return np.full(len(styles), 1 / len(styles), dtype=np.float32)
 
 
+def draw_crop(
+    entries: Sequence[SequenceEntry], speech: SpeechBank, *, config: FaceFormerConfig, rng: np.random.Generator
+) -> tuple[SequenceEntry, Recording, slice]:
+    """Draw a sequence, one of its recordings, and at most `crop_seconds` of its frames."""
+    crop = max(2, round(config.crop_seconds * speech.fps))
+    entry = entries[int(rng.integers(0, len(entries)))]
+    versions = speech.recordings[entry.talk]
+    recording = versions[int(rng.integers(0, len(versions)))]
+    start = int(rng.integers(0, max(1, recording.frames - crop + 1)))
+    return entry, recording, slice(start, min(start + crop, recording.frames))
+
+
 def motion_batch(
     entries: Sequence[SequenceEntry],
     emotions: Sequence[str],
@@ -129,18 +146,13 @@ def motion_batch(
     motion: MotionBank,
     *,
     config: FaceFormerConfig,
-    rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
 ) -> MotionBatch:
-    """Draw random crops of at most `crop_seconds`, one in ten of them clean, under their subject's style or the mean one."""
-    crop = max(2, round(config.crop_seconds * speech.fps))
+    """Draw a crop with each of `rngs`, one in ten of them clean, under its subject's style or the mean one."""
     parts = []
-    for number in rng.integers(0, len(entries), config.batch):
-        entry = entries[number]
-        versions = speech.recordings[entry.talk]
-        recording = versions[int(rng.integers(0, len(versions)))]
-        changed = rng if len(versions) > 1 and rng.random() < 0.9 else None
-        start = int(rng.integers(0, max(1, recording.frames - crop + 1)))
-        rows = slice(start, min(start + crop, recording.frames))
+    for rng in rngs:
+        entry, recording, rows = draw_crop(entries, speech, config=config, rng=rng)
+        changed = rng if len(speech.recordings[entry.talk]) > 1 and rng.random() < 0.9 else None
         positions = recording.timing.positions(recording.frames, speech.fps)[rows]
         subject = "" if rng.random() < config.style_dropout else entry.subject
         track = motion.tracks[entry.id].astype(np.float32)

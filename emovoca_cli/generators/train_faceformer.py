@@ -16,16 +16,23 @@ from emovoca_cli.config.faceformer import FaceFormerConfig
 from emovoca_cli.config.load import plain_values
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.data.template import save_template
-from emovoca_cli.errors import DataError
-from emovoca_cli.generators.bank import Preparing, SpeechBank, listen, split_entries
+from emovoca_cli.generators.bank import Preparing, SpeechBank, choose_splits, fingerprint, listen, sample_generators
 from emovoca_cli.generators.faceformer import FaceFormer
-from emovoca_cli.generators.motion_bank import MOTION_CACHE, MotionBank, landmarks_of, load_motion, motion_batch, whole_motion
+from emovoca_cli.generators.motion_bank import (
+    MOTION_CACHE,
+    MotionBank,
+    draw_crop,
+    landmarks_of,
+    load_motion,
+    motion_batch,
+    whole_motion,
+)
 from emovoca_cli.generators.predict_faceformer import FACEFORMER_KIND, FaceFormerModel
 from emovoca_cli.generators.scores import SequenceScore, by_emotion, means, score_sequence, to_tensor
 from emovoca_cli.generators.tracks import retime
-from emovoca_cli.generators.train_s2l import fingerprint
 from emovoca_cli.runtime.checkpoint import TEMPLATE, save_checkpoint
-from emovoca_cli.runtime.loop import TRAINING, LoopReport, LoopSettings, Progress, train_loop
+from emovoca_cli.runtime.loop import TRAINING, LoopReport, Progress, train_loop
+from emovoca_cli.runtime.processes import Share, join
 from emovoca_cli.runtime.seeding import seed_everything
 from emovoca_cli.types import Float
 
@@ -59,23 +66,17 @@ def train_faceformer(
     OutputError.
     """
     device = device or torch.device("cpu")
+    processes = join(device, config)
     entries = [entry for entry in source.entries if config.labels or entry.emotion is None]
     emotions = source.emotions if config.labels else ()
-    chosen = {
-        split: split_entries(
-            entries, split, per_clip=config.conditions_per_clip, held=config.validation_sequences, seed=config.seed
-        )
-        for split in ("train", "val", "test")
-    }
-    if not chosen["train"]:
-        raise DataError("the dataset has no training sequences of this kind; check its splits or build it again")
+    chosen = choose_splits(entries, config)
     styles = sorted({entry.subject for entry in chosen["train"]})
     encoder = speech_encoder(config.encoder)
     data = fingerprint(source, [entry for split in chosen.values() for entry in split])
-    settings = {key: value for key, value in plain_values(config).items() if key not in ("storage", "log_every")}
     cache = out / TRAINING / MOTION_CACHE
     key = f"{data} {config.basis} {config.basis_frames} {config.mouth_weight:g} {config.seed}"
-    motion = load_motion(source, chosen, config, cache, key, preparing)
+    with processes.main_process_first():
+        motion = load_motion(source, chosen, config, cache, key, preparing, keep=processes.is_main_process)
     speech = listen(chosen, SpeechBank(encoder, source.fps), copies=config.copies, seed=config.seed, preparing=preparing)
 
     seed_everything(config.seed)
@@ -83,14 +84,24 @@ def train_faceformer(
         config, speech_channels=encoder.dim, emotions=len(emotions), styles=len(styles), outputs=motion.space.size
     ).to(device)
 
-    def step(number: int) -> Mapping[str, Tensor]:
-        rng = np.random.default_rng((config.seed, number))
-        batch = motion_batch(chosen["train"], emotions, styles, speech, motion, config=config, rng=rng)
+    def count(share: Share) -> tuple[int, int]:
+        crops = (draw_crop(chosen["train"], speech, config=config, rng=rng) for rng in rngs(share))
+        lengths = [rows.stop - rows.start for _, _, rows in crops]
+        return sum(lengths), sum(lengths) - len(lengths)
+
+    def rngs(share: Share) -> list[np.random.Generator]:
+        return sample_generators(config.seed, share, config.batch)
+
+    def step(share: Share) -> Mapping[str, Tensor]:
+        batch = motion_batch(chosen["train"], emotions, styles, speech, motion, config=config, rngs=rngs(share))
         given = [to_tensor(values, device) for values in (batch.speech, batch.emotion, batch.intensity, batch.style)]
         truth, lengths = to_tensor(batch.truth, device), torch.from_numpy(batch.lengths)
-        forced = rng.random() < config.teacher_forcing
+        # one answer a step: a stream that no sample draws from
+        forced = np.random.default_rng((config.seed, share.step, 1)).random() < config.teacher_forcing
         moved = model(*given, truth=truth if forced else None, lengths=lengths)
-        return motion_loss(moved, truth, lengths, energy=motion.space.energy, velocity_weight=config.velocity_weight)
+        return motion_loss(
+            moved, truth, lengths, energy=motion.space.energy, velocity_weight=config.velocity_weight, counts=share.counts
+        )
 
     def validate() -> Mapping[str, float]:
         scores = score_motion(model, chosen["val"], emotions, styles, speech, motion, expand=motion.space.expand)
@@ -100,34 +111,38 @@ def train_faceformer(
     loop = train_loop(
         model,
         step,
-        settings=LoopSettings(config.steps, config.lr, config.warmup, config.checkpoint_every, config.log_every, clip=config.clip),
+        settings=config,
         folder=out,
-        mark={"settings": settings, "data": data},
+        mark={"settings": plain_values(config), "data": data},
         device=device,
         resume=resume,
         progress=progress,
         validate=validate,
+        watch="val_l2_mm",
+        count=count,
     )
-    save_template(source.template, out / TEMPLATE)
-    save_checkpoint(
-        out,
-        kind=FACEFORMER_KIND,
-        state=motion.space.unfold(model, config).state_dict(),
-        config={
-            "settings": plain_values(config),
-            "speech_channels": encoder.dim,
-            "speech_model": None,
-            "emotions": list(emotions),
-            "styles": styles,
-            "style": None,
-            "fps": source.fps,
-            "topology": source.template.topology_hash,
-        },
-        licence=source.licence,
-        provenance={"emovoca": __version__, "torch": torch.__version__, "data": data, "sequences": len(chosen["train"])},
-        half=config.storage == "float16",
-    )
-    cache.unlink(missing_ok=True)
+    if processes.is_main_process:
+        save_template(source.template, out / TEMPLATE)
+        save_checkpoint(
+            out,
+            kind=FACEFORMER_KIND,
+            state=motion.space.unfold(model, config).state_dict(),
+            config={
+                "settings": plain_values(config),
+                "speech_channels": encoder.dim,
+                "speech_model": None,
+                "emotions": list(emotions),
+                "styles": styles,
+                "style": None,
+                "fps": source.fps,
+                "topology": source.template.topology_hash,
+            },
+            licence=source.licence,
+            provenance={"emovoca": __version__, "torch": torch.__version__, "data": data, "sequences": len(chosen["train"])},
+            half=config.storage == "float16",
+        )
+        cache.unlink(missing_ok=True)
+    processes.wait_for_everyone()
     # what others will load, unfolded and rounded, is what is scored
     trained = FaceFormerModel.load(out, device=device)
     held = chosen["test"] or chosen["val"]
@@ -135,16 +150,20 @@ def train_faceformer(
     return FaceFormerTraining(out, trained, loop, means(scores), by_emotion(scores))
 
 
-def motion_loss(moved: Tensor, truth: Tensor, lengths: Tensor, *, energy: float, velocity_weight: float) -> dict[str, Tensor]:
+def motion_loss(
+    moved: Tensor, truth: Tensor, lengths: Tensor, *, energy: float, velocity_weight: float, counts: Tensor | None = None
+) -> dict[str, Tensor]:
     """Squared L2 of the motion and of its frame-to-frame differences, over the frames that are real, as shares of `energy`.
 
-    moved, truth (B,T,N), lengths (B,). 1 = as bad as a face at rest. "loss" is the weighted sum.
+    moved, truth (B,T,N), lengths (B,). 1 = as bad as a face at rest. "loss" is the weighted sum. counts (2,): frames and
+    differences to divide by, where the batch is a share of a larger one; as many as are real by default.
     """
     mask = (torch.arange(truth.shape[1])[None] < lengths[:, None]).to(truth)  # (B,T)
     apart = (moved - truth).square().sum(2) / energy
     steps = (moved.diff(dim=1) - truth.diff(dim=1)).square().sum(2) / energy
-    position = (apart * mask).sum() / mask.sum()
-    velocity = (steps * mask[:, 1:]).sum() / mask[:, 1:].sum().clamp_min(1)
+    frames, differences = (mask.sum(), mask[:, 1:].sum()) if counts is None else counts
+    position = (apart * mask).sum() / frames
+    velocity = (steps * mask[:, 1:]).sum() / differences.clamp_min(1e-3)  # where there is none, the sum is zero too
     return {"loss": position + velocity_weight * velocity, "position": position, "velocity": velocity}
 
 

@@ -18,16 +18,16 @@ from emovoca_cli.constants import MM
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.data.template import save_template
 from emovoca_cli.errors import DataError
-from emovoca_cli.generators.bank import Preparing
+from emovoca_cli.generators.bank import Preparing, fingerprint
 from emovoca_cli.generators.predict import S2D_KIND, S2DModel
 from emovoca_cli.generators.s2d import S2D
-from emovoca_cli.generators.train_s2l import fingerprint
 from emovoca_cli.mesh.cache import cached_hierarchy
 from emovoca_cli.mesh.landmarks import landmark_operator
 from emovoca_cli.mesh.weights import vertex_weights
 from emovoca_cli.nn.losses import weighted_l2
 from emovoca_cli.runtime.checkpoint import HIERARCHY, TEMPLATE, save_checkpoint
-from emovoca_cli.runtime.loop import LoopReport, LoopSettings, Progress, train_loop
+from emovoca_cli.runtime.loop import LoopReport, Progress, train_loop
+from emovoca_cli.runtime.processes import Share, join
 from emovoca_cli.runtime.seeding import seed_everything
 from emovoca_cli.types import Float
 
@@ -61,6 +61,7 @@ def train_s2d(
     Raises DataError for a dataset without training sequences, UsageError, OutputError.
     """
     device = device or torch.device("cpu")
+    processes = join(device, config)
     plans = {
         "train": draw_frames(_of_split(source, "train"), config.frames, seed=config.seed),
         "val": draw_frames(_of_split(source, "val"), config.validation_frames, seed=config.seed + 1),
@@ -77,19 +78,22 @@ def train_s2d(
         return (moved[:, corners.view(-1)].view(len(moved), -1, 3, 3) * shares.view(1, -1, 3, 1)).sum(2)
 
     seed_everything(config.seed)
-    hierarchy = cached_hierarchy(source.template, levels=len(config.filters) - 2)
+    with processes.main_process_first():
+        hierarchy = cached_hierarchy(source.template, levels=len(config.filters) - 2)
     model = S2D(config, hierarchy=hierarchy).to(device)
     model.scale_out.fill_(_rms(frames["train"]))
     model.scale_in.fill_(float(landmarks(torch.from_numpy(_spread(frames["train"], 2000)).to(device)).square().mean().sqrt()))
     importance = torch.from_numpy(vertex_weights(source.template)).to(device)
 
-    def step(number: int) -> Mapping[str, Tensor]:
-        rng = np.random.default_rng((config.seed, number))
-        rows = np.sort(rng.integers(0, len(frames["train"]), config.batch))
-        truth = torch.from_numpy(frames["train"][rows].astype(np.float32)).to(device)
+    def step(share: Share) -> Mapping[str, Tensor]:
+        # drawn for the whole step, so that its frames are the same however they are shared out
+        rng = np.random.default_rng((config.seed, share.step))
+        own = share.rows(config.batch)
+        drawn = rng.integers(0, len(frames["train"]), share.parts * config.batch)
+        truth = torch.from_numpy(frames["train"][drawn[own]].astype(np.float32)).to(device)
         given = landmarks(truth)
         if config.input_noise > 0:
-            noise = torch.from_numpy(rng.standard_normal(given.shape, dtype=np.float32)).to(device)
+            noise = torch.from_numpy(rng.standard_normal((len(drawn), *given.shape[1:]), dtype=np.float32)[own]).to(device)
             given = given + config.input_noise * model.scale_in * noise
         return {"loss": weighted_l2(model(given), truth, importance) / model.scale_out}
 
@@ -109,32 +113,35 @@ def train_s2d(
         return {"mean_mm": float(torch.cat(means).mean()) * MM, "mve_mm": float(torch.cat(worst).mean()) * MM}
 
     mark = {
-        "settings": {key: value for key, value in plain_values(config).items() if key not in ("storage", "log_every")},
+        "settings": plain_values(config),
         "data": fingerprint(source, [entry for plan in plans.values() for entry, _ in plan]),
     }
     model.train()
     loop = train_loop(
         model,
         step,
-        settings=LoopSettings(config.steps, config.lr, config.warmup, config.checkpoint_every, config.log_every),
+        settings=config,
         folder=out,
         mark=mark,
         device=device,
         resume=resume,
         progress=progress,
         validate=lambda: {f"val_{name}": value for name, value in score("val").items()},
+        watch="val_mean_mm",
     )
-    save_template(source.template, out / TEMPLATE)
-    hierarchy.save(out / HIERARCHY)
-    save_checkpoint(
-        out,
-        kind=S2D_KIND,
-        state=model.state_dict(),
-        config={"settings": plain_values(config)},
-        licence=source.licence,
-        provenance={"emovoca": __version__, "torch": torch.__version__, "data": mark["data"], "frames": len(frames["train"])},
-        half=config.storage == "float16",
-    )
+    if processes.is_main_process:
+        save_template(source.template, out / TEMPLATE)
+        hierarchy.save(out / HIERARCHY)
+        save_checkpoint(
+            out,
+            kind=S2D_KIND,
+            state=model.state_dict(),
+            config={"settings": plain_values(config)},
+            licence=source.licence,
+            provenance={"emovoca": __version__, "torch": torch.__version__, "data": mark["data"], "frames": len(frames["train"])},
+            half=config.storage == "float16",
+        )
+    processes.wait_for_everyone()
     # what others will load, rounding of the stored weights included, is what is scored
     trained = S2DModel.load(out, device=device)
     model.load_state_dict(trained.network.state_dict())

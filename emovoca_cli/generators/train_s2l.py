@@ -19,14 +19,15 @@ from emovoca_cli.config.generators import S2LConfig
 from emovoca_cli.config.load import plain_values
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.data.template import save_template
-from emovoca_cli.errors import DataError
-from emovoca_cli.files import atomic_write, hash_bytes
+from emovoca_cli.files import atomic_write
 from emovoca_cli.generators.bank import (
     LandmarkBank,
     Preparing,
     SpeechBank,
+    choose_splits,
+    fingerprint,
     listen,
-    split_entries,
+    sample_generators,
     training_batch,
     whole_sequence,
 )
@@ -35,7 +36,8 @@ from emovoca_cli.generators.predict import S2L_KIND, S2LModel
 from emovoca_cli.generators.s2l import ES2L
 from emovoca_cli.generators.scores import by_emotion, means, score_all, to_tensor
 from emovoca_cli.runtime.checkpoint import TEMPLATE, save_checkpoint
-from emovoca_cli.runtime.loop import TRAINING, LoopReport, LoopSettings, Progress, train_loop
+from emovoca_cli.runtime.loop import TRAINING, LoopReport, Progress, train_loop
+from emovoca_cli.runtime.processes import Share, join
 from emovoca_cli.runtime.seeding import seed_everything
 
 LANDMARK_CACHE = "landmarks.npz"
@@ -68,18 +70,14 @@ def train_s2l(
     Raises DataError for a dataset without training sequences, UsageError, OutputError.
     """
     device = device or torch.device("cpu")
-    chosen = {
-        split: split_entries(
-            source.entries, split, per_clip=config.conditions_per_clip, held=config.validation_sequences, seed=config.seed
-        )
-        for split in ("train", "val", "test")
-    }
-    if not chosen["train"]:
-        raise DataError("the dataset has no training sequences; check its splits or build it again")
+    processes = join(device, config)
+    chosen = choose_splits(source.entries, config)
     encoder = speech_encoder(config.encoder)
     everything = [entry for entries in chosen.values() for entry in entries]
-    mark = {"settings": _training_settings(config), "data": fingerprint(source, everything)}
-    landmarks = _decode(source, everything, out / TRAINING / LANDMARK_CACHE, str(mark["data"]), preparing)
+    mark = {"settings": plain_values(config), "data": fingerprint(source, everything)}
+    with processes.main_process_first():
+        cache = out / TRAINING / LANDMARK_CACHE
+        landmarks = _decode(source, everything, cache, str(mark["data"]), preparing, keep=processes.is_main_process)
     speech = listen(chosen, SpeechBank(encoder, source.fps), copies=config.copies, seed=config.seed, preparing=preparing)
 
     seed_everything(config.seed)
@@ -87,9 +85,9 @@ def train_s2l(
     model.scale.fill_(landmarks.rms([entry.id for entry in chosen["train"]]))
     crop = max(2, round(config.crop_seconds * source.fps))
 
-    def step(number: int) -> Mapping[str, Tensor]:
-        rng = np.random.default_rng((config.seed, number))
-        batch = training_batch(chosen["train"], source.emotions, speech, landmarks, batch_size=config.batch, crop=crop, rng=rng)
+    def step(share: Share) -> Mapping[str, Tensor]:
+        rngs = sample_generators(config.seed, share, config.batch)
+        batch = training_batch(chosen["train"], source.emotions, speech, landmarks, crop=crop, rngs=rngs)
         inputs = [to_tensor(values, device) for values in (batch.speech, batch.emotion, batch.intensity)]
         truth = to_tensor(batch.truth, device)
         lengths = torch.from_numpy(batch.lengths)
@@ -107,50 +105,47 @@ def train_s2l(
     loop = train_loop(
         model,
         step,
-        settings=LoopSettings(config.steps, config.lr, config.warmup, config.checkpoint_every, config.log_every, clip=config.clip),
+        settings=config,
         folder=out,
         mark=mark,
         device=device,
         resume=resume,
         progress=progress,
         validate=validate,
+        watch="val_l2_mm",
     )
-    save_template(source.template, out / TEMPLATE)
-    save_checkpoint(
-        out,
-        kind=S2L_KIND,
-        state=model.state_dict(),
-        config={
-            "settings": plain_values(config),
-            "speech_channels": encoder.dim,
-            "emotions": list(source.emotions),
-            "fps": source.fps,
-            "topology": source.template.topology_hash,
-        },
-        licence=source.licence,
-        provenance={"emovoca": __version__, "torch": torch.__version__, "data": mark["data"], "sequences": len(chosen["train"])},
-        half=config.storage == "float16",
-    )
-    (out / TRAINING / LANDMARK_CACHE).unlink(missing_ok=True)
+    if processes.is_main_process:
+        save_template(source.template, out / TEMPLATE)
+        save_checkpoint(
+            out,
+            kind=S2L_KIND,
+            state=model.state_dict(),
+            config={
+                "settings": plain_values(config),
+                "speech_channels": encoder.dim,
+                "emotions": list(source.emotions),
+                "fps": source.fps,
+                "topology": source.template.topology_hash,
+            },
+            licence=source.licence,
+            provenance={
+                "emovoca": __version__,
+                "torch": torch.__version__,
+                "data": mark["data"],
+                "sequences": len(chosen["train"]),
+            },
+            half=config.storage == "float16",
+        )
+        cache.unlink(missing_ok=True)
+    processes.wait_for_everyone()
     # what others will load, rounding of the stored weights included, is what is scored
     trained = S2LModel.load(out, device=device)
     scores = score_all(trained.network, held("test" if chosen["test"] else "val"), device)
     return S2LTraining(out, trained, loop, means(scores), by_emotion(scores))
 
 
-def fingerprint(source: SequenceSource, entries: Sequence[SequenceEntry]) -> str:
-    """Hash of what a training reads: topology, labels, frame rate, and the names and lengths of its sequences."""
-    rows = [f"{entry.id} {entry.subject} {entry.emotion} {entry.intensity:g} {entry.frames}" for entry in entries]
-    head = [source.template.topology_hash, f"{source.fps:g}", ",".join(source.emotions)]
-    return hash_bytes("\n".join([*head, *rows]).encode())
-
-
-def _training_settings(config: S2LConfig) -> dict[str, Any]:
-    return {key: value for key, value in plain_values(config).items() if key not in ("storage", "log_every")}
-
-
 def _decode(
-    source: SequenceSource, entries: Sequence[SequenceEntry], cache: Path, key: str, preparing: Preparing | None
+    source: SequenceSource, entries: Sequence[SequenceEntry], cache: Path, key: str, preparing: Preparing | None, *, keep: bool
 ) -> LandmarkBank:
     bank = LandmarkBank(source)
     try:
@@ -165,6 +160,7 @@ def _decode(
         bank.add(entry)
         if preparing is not None:
             preparing("landmarks", number, len(entries))
-    with atomic_write(cache) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, key=np.array(key), **bank.tracks)  # type: ignore[arg-type]
+    if keep:
+        with atomic_write(cache) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, key=np.array(key), **bank.tracks)  # type: ignore[arg-type]
     return bank

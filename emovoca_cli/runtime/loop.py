@@ -1,7 +1,9 @@
-"""The one training loop. A stage hands it a model and a function from step number to loss; it does the rest.
+"""The one training loop. A stage hands it a model and a function from a share of a step to its loss; it does the rest.
 
-A run that was stopped and resumed ends with the same weights as an unbroken one, bit for bit on the CPU: batches depend on the step
-number alone, and weights, optimiser and random generators are stored together in one file that is replaced whole.
+It runs in one process, or in many that `accelerate launch` started: each takes its share of every step, and the first one alone
+writes, validates and reports. A run that was stopped and resumed ends with the same weights as an unbroken one, bit for bit on the
+CPU: batches and what is drawn for them depend on the seed, the step and the share alone, and all else is stored in one file that is
+replaced whole.
 """
 
 from __future__ import annotations
@@ -11,49 +13,42 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from emovoca_cli.errors import CheckpointError, EmovocaError, OutputError, UsageError
-from emovoca_cli.files import atomic_write
-from emovoca_cli.runtime.seeding import random_state, set_random_state
+from emovoca_cli.config.loop import LoopSettings
+from emovoca_cli.errors import EmovocaError
+from emovoca_cli.runtime.processes import Share, average_gradients, average_values, from_main, join, same_start
+from emovoca_cli.runtime.record import Log, write_run
+from emovoca_cli.runtime.seeding import seed_batch
+from emovoca_cli.runtime.state import TrainingState
+from emovoca_cli.runtime.weights import Watch, average_weights, borrowed, copy_weights, put_weights
 
 TRAINING = "training"
-STATE, LOG = "state.safetensors", "log.jsonl"
-LOOP_SCHEMA = 1
+STATE, LOG, RUN = "state.safetensors", "log.jsonl", "run.json"
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with (steps done, steps in all, means since the last call)."""
 
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """How long and how fast: AdamW (Adam while weight_decay is 0), linear warm-up, cosine decay to zero, gradients clipped to norm
-    `clip`."""
-
-    steps: int
-    lr: float
-    warmup: int
-    checkpoint_every: int
-    log_every: int
-    weight_decay: float = 0.0
-    clip: float | None = None
+Step = Callable[[Share], Mapping[str, Tensor]]
+"""From a share of a step to scalar tensors; "loss" is what is minimised, the others are logged."""
 
 
 @dataclass(frozen=True)
 class LoopReport:
-    """What a run did: where it began (0 or the resumed step), its last means, and seconds spent in this run."""
+    """What a run did: where it began (0 or the resumed step), the step it ended with, that of its weights if they are the best of a
+    watched score (else None), its last means, and seconds spent in this run."""
 
     first_step: int
     steps: int
+    best_step: int | None
     metrics: Mapping[str, float]
     seconds: float
 
@@ -68,7 +63,7 @@ def learning_rate(step: int, settings: LoopSettings) -> float:
 
 def train_loop(
     model: nn.Module,
-    step: Callable[[int], Mapping[str, Tensor]],
+    step: Step,
     *,
     settings: LoopSettings,
     folder: Path,
@@ -77,69 +72,119 @@ def train_loop(
     resume: bool = False,
     progress: Progress | None = None,
     validate: Callable[[], Mapping[str, float]] | None = None,
+    watch: str = "",
+    count: Callable[[Share], Sequence[float]] | None = None,
 ) -> LoopReport:
-    """Train `model` in place; keeps `folder`/training/state.safetensors and log.jsonl.
+    """Train `model` in place; keeps state.safetensors, log.jsonl and run.json in `folder`/training.
 
-    step: from a step number to scalar tensors; "loss" is what is minimised, the others are logged. mark: plain values (settings,
-    data hashes) that a resumed run has to share. resume: continue from the stored state when there is one. validate: scores to log
-    at each checkpoint. An interrupt (Ctrl-C) ends the current step, stores the state and raises KeyboardInterrupt. Raises
+    step: the loss of one share. The gradient of a step is the mean over its shares, which is that of one big batch where all
+    shares are equally large; for padded batches `count` tells how much is in a share (frames, say) and the loss divides its sums
+    by `share.counts`. mark: plain values (settings, data hashes) that a resumed run has to share. resume: continue from the stored
+    state when there is one. validate: scores to log at each checkpoint; watch: the one that `settings.patience` looks at unless
+    `settings.watch` names another. The model ends with the weights to save: averaged with `settings.ema`, the best with
+    `settings.patience`. An interrupt (Ctrl-C) ends the current step, stores the state and raises KeyboardInterrupt. Raises
     UsageError when the stored run is of other settings, CheckpointError when it is damaged, EmovocaError when the loss is not
     finite.
     """
     place = folder / TRAINING
     begun = time.monotonic()
+    accelerator = join(device, settings)
+    main = accelerator.is_main_process
+    if accelerator.num_processes > 1:
+        mark = {**mark, "processes": accelerator.num_processes}
+    same_start(accelerator, model, json.dumps(mark, sort_keys=True))
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
     # None gradients: the encoder that a step does not use is left alone by Adam, momentum included.
-    optimiser = torch.optim.AdamW(
-        [weight for weight in model.parameters() if weight.requires_grad], lr=settings.lr, weight_decay=settings.weight_decay
-    )
-    run, first = _Run(model, optimiser, mark, device), 0
+    optimiser = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay)
+    average = copy_weights(model) if settings.ema else None
+    state = TrainingState(model, optimiser, mark, device, average, Watch(settings.watch or watch, settings.patience))
+    first = 0
     if resume and (place / STATE).is_file():
-        first = _restore(place / STATE, run)
-    log = _Log(place / LOG, first)
-    window = _Window()
+        first = state.restore(place / STATE)
+    accelerator.wait_for_everyone()  # before the first process writes over what others still read
+    log = Log(place / LOG, first, settings) if main else None
+    if main:
+        write_run(place / RUN, settings, mark, accelerator, device, first)
+    precision = torch.autocast(device.type, torch.bfloat16) if settings.mixed_precision == "bf16" else nullcontext()
+    window, stop = _Window(), False
     means: Mapping[str, float] = {}
-    with _interrupts() as interrupted:
+    with _interrupts() as interrupted, _closing(log):
         at_boundary, done = True, first
         try:
-            for number in range(first, settings.steps):
+            while done < settings.steps and not state.watch.finished:
                 at_boundary = False
+                rate = learning_rate(done, settings)
                 for group in optimiser.param_groups:
-                    group["lr"] = learning_rate(number, settings)
-                values = step(number)
+                    group["lr"] = rate
                 optimiser.zero_grad(set_to_none=True)
-                values["loss"].backward()  # type: ignore[no-untyped-call]
+                for share in _shares(done, accelerator, settings, count, device):
+                    seed_batch(settings.seed, share.index(), device)
+                    with precision:
+                        values = step(share)
+                    loss = values["loss"] / settings.accumulate if settings.accumulate > 1 else values["loss"]
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    window.add(values)
+                stop = average_gradients(accelerator, trained, flag=interrupted.is_set())
                 if settings.clip is not None:
-                    nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+                    nn.utils.clip_grad_norm_(trained, settings.clip)
                 optimiser.step()
-                window.add(values)
-                done = number + 1
+                done += 1
+                if average is not None:
+                    average_weights(average, model, decay=settings.ema, done=done)
                 at_boundary = True
                 stored = done % settings.checkpoint_every == 0 or done == settings.steps
-                if stored or interrupted.is_set() or done % settings.log_every == 0:
-                    means = window.means(done)
-                    scores = validate() if validate is not None and stored else {}
-                    log.write({"step": done, "lr": learning_rate(number, settings), **means, **scores})
-                    if stored:
-                        _store(place / STATE, run, done)
-                    if progress is not None:
+                if stored or stop or done % settings.log_every == 0:
+                    means = window.means(done, accelerator)
+                    scores = _scores(validate, state, done, accelerator) if stored and validate is not None else {}
+                    if log is not None:
+                        log.write({"step": done, "lr": rate, **means, **scores})
+                    if stored and main:
+                        state.store(place / STATE, done)
+                    if progress is not None and main:
                         progress(done, settings.steps, {**means, **scores})
-                if interrupted.is_set():
+                if stop:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
-            if at_boundary and done > first:
-                _store(place / STATE, run, done)
+            if at_boundary and done > first and main:
+                state.store(place / STATE, done)
+            if stop:
+                accelerator.wait_for_everyone()  # a launcher stops all processes when the first of them ends
             raise
-    return LoopReport(first, settings.steps, means, time.monotonic() - begun)
+    best = state.watch.weights
+    if (chosen := average if best is None else best) is not None:
+        put_weights(model, chosen)
+    return LoopReport(first, done, None if best is None else state.watch.step, means, time.monotonic() - begun)
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """All that has to be stored to continue."""
+def _shares(
+    number: int,
+    accelerator: Accelerator,
+    settings: LoopSettings,
+    count: Callable[[Share], Sequence[float]] | None,
+    device: torch.device,
+) -> list[Share]:
+    """This process's batches of a step."""
+    processes, parts = accelerator.num_processes, accelerator.num_processes * settings.accumulate
+    shares = [Share(number, accelerator.process_index + processes * turn, parts) for turn in range(settings.accumulate)]
+    if count is None:
+        return shares
+    sums = torch.tensor([count(share) for share in shares], dtype=torch.float32).sum(0)
+    means = accelerator.reduce(sums.to(device), "sum") / parts
+    return [replace(share, counts=means) for share in shares]
 
-    model: nn.Module
-    optimiser: torch.optim.AdamW
-    mark: Mapping[str, Any]
-    device: torch.device
+
+def _scores(
+    validate: Callable[[], Mapping[str, float]], state: TrainingState, done: int, accelerator: Accelerator
+) -> Mapping[str, float]:
+    """Scores of the weights that would be saved now. One process finds them: others might get other last digits, and stop apart."""
+    scores: Mapping[str, float] = {}
+    with borrowed(state.model, state.average):
+        if accelerator.is_main_process:
+            scores = validate()
+        scores = from_main(accelerator, dict(scores))
+        if state.watch.patience:
+            state.watch.see(scores, done, state.model)
+    return scores
 
 
 class _Window:
@@ -154,8 +199,9 @@ class _Window:
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value.detach()
             self._counts[name] = self._counts.get(name, 0) + 1
 
-    def means(self, done: int) -> dict[str, float]:
-        means = {name: float(total) / self._counts[name] for name, total in sorted(self._sums.items())}
+    def means(self, done: int, accelerator: Accelerator) -> dict[str, float]:
+        own = {name: float(total) / self._counts[name] for name, total in sorted(self._sums.items())}
+        means = average_values(accelerator, own)
         for name, value in means.items():
             if not math.isfinite(value):
                 raise EmovocaError(
@@ -165,33 +211,13 @@ class _Window:
         return means
 
 
-class _Log:
-    """log.jsonl, one line a record; a resumed run forgets what came after the step that it continues from."""
-
-    def __init__(self, path: Path, first: int) -> None:
-        self._path = path
-        kept = [line for line in _lines(path) if line["step"] <= first] if first else []
-        with atomic_write(path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        try:
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # the last line of a run that was killed while writing it
-        if isinstance(record, dict) and isinstance(record.get("step"), int):
-            yield record
+@contextmanager
+def _closing(log: Log | None) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if log is not None:
+            log.close()
 
 
 @contextmanager
@@ -212,51 +238,3 @@ def _interrupts() -> Iterator[threading.Event]:
         yield flag
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _store(path: Path, run: _Run, done: int) -> None:
-    tensors = {f"model/{name}": value for name, value in run.model.state_dict().items()}
-    tensors |= {f"random/{name}": value for name, value in random_state(run.device).items()}
-    for name, weight in run.model.named_parameters():
-        tensors |= {f"adam/{key}/{name}": torch.as_tensor(value) for key, value in run.optimiser.state.get(weight, {}).items()}
-    # One entry: safetensors writes several in random order, and equal runs should give equal files.
-    metadata = {"emovoca": json.dumps({"schema": LOOP_SCHEMA, "step": done, "mark": run.mark}, sort_keys=True)}
-    with atomic_write(path) as temporary:
-        try:
-            # clone: safetensors refuses tensors that share memory
-            save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, temporary, metadata)
-        except SafetensorError as error:
-            raise OutputError(f"cannot write {path}: {error}") from error
-
-
-def _restore(path: Path, run: _Run) -> int:
-    try:
-        with safe_open(path, framework="pt", device="cpu") as stream:
-            head = json.loads((stream.metadata() or {})["emovoca"])
-            tensors: dict[str, Tensor] = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        schema, done, stored = int(head["schema"]), int(head["step"]), head["mark"]
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a readable training state ({error}); delete it to start over") from error
-    if schema > LOOP_SCHEMA:
-        raise CheckpointError(f"{path} has training schema {schema}, this version reads up to {LOOP_SCHEMA}; update emovoca")
-    wanted = json.loads(json.dumps(run.mark))
-    if stored != wanted:
-        changed = ", ".join(sorted(key for key in {*stored, *wanted} if stored.get(key) != wanted.get(key)))
-        raise UsageError(
-            f"{path} is of a run with other {changed}; resume with the same settings and data, or train into another --out"
-        )
-    groups: dict[str, dict[str, Tensor]] = {"model": {}, "random": {}}
-    for name, value in tensors.items():
-        group, _, rest = name.partition("/")
-        groups.setdefault(group, {})[rest] = value
-    try:
-        run.model.load_state_dict(groups["model"])
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit the model ({str(error).splitlines()[0]}); delete it to start over") from error
-    parameters = dict(run.model.named_parameters())
-    for name, value in groups.get("adam", {}).items():
-        key, _, weight = name.partition("/")
-        # Adam keeps its own step counter on the CPU
-        run.optimiser.state[parameters[weight]][key] = value if key == "step" else value.to(run.device)
-    set_random_state(groups["random"], run.device)
-    return done

@@ -52,8 +52,10 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obj
         "train s2l",
         "train s2d",
         "train faceformer",
+        "train classifier",
         "import faceformer",
         "evaluate score",
+        "reproduce",
     ],
 )
 def test_every_help_has_an_example(words: str, capsys: pytest.CaptureFixture[str]) -> None:

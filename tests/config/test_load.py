@@ -34,7 +34,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     [
         ("stepz=3", "unknown setting 'stepz' in stepz=3; did you mean 'steps'?"),
         ("sizes.latnt=3", "unknown setting 'latnt' in sizes.latnt=3; did you mean 'latent'?"),
-        ("xyzzy=3", "unknown setting 'xyzzy' in xyzzy=3; known: sizes, symmetric, steps"),
+        ("xyzzy=3", "unknown setting 'xyzzy' in xyzzy=3; known: steps, lr, warmup"),
         ("steps", "cannot read the setting 'steps'; write it as key=value"),
         ("steps=many", "'steps' in steps=many is 'many', expected int"),
         ("steps=2.5", "'steps' in steps=2.5 is 2.5, expected int"),
@@ -45,7 +45,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         ("sizes=3", "'sizes' in sizes=3 is a group of settings, got 3"),
         ("sizes.encoder=16", "'encoder' in sizes.encoder=16 is 16, expected a list"),
         ("storage=float8", "'storage' in storage=float8 is 'float8', expected one of float16, float32"),
-        ("steps=0", "steps 0, batch 16"),
+        ("steps=0", "steps is 0, it has to be above 0"),
         ("sizes.encoder=[1, 2]", "encoder [1, 2] and decoder [64, 32, 32, 16] need as many entries"),
     ],
 )

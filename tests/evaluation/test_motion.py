@@ -191,6 +191,13 @@ def test_speech_is_found_by_name(tmp_path: Path) -> None:
     assert find_sources(tmp_path)["b"].phones == (("AA", 0.0, 1.0),)
 
 
+@pytest.mark.parametrize("times", ["0.5, 0.2", "-0.1, 0.2", "0.0, NaN", "NaN, 0.2", "0.0, Infinity", '"x", 0.2'])
+def test_phones_at_no_time_are_named(tmp_path: Path, times: str) -> None:
+    (tmp_path / "b.json").write_text(f'{{"phones": [["SIL", 0.0, 0.1], ["AA1", {times}]]}}')
+    with pytest.raises(DataError, match=r"b\.json has (the phone AA from|phones that are not)"):
+        find_sources(tmp_path)
+
+
 def test_the_aligner_finds_what_the_corpus_knows() -> None:
     pytest.importorskip("pocketsphinx", reason='the aligner is not installed: pip install "emovoca[align]"')
     sources = find_sources(ASSETS / "speech")

@@ -158,7 +158,9 @@ def test_broken_inputs_are_named(root: Path, refused: Refused) -> None:
         np.save(root / "pred" / "A.npy", array)
         assert word in refused(code=1), word
     (root / "pred" / "A.npy").write_bytes(b"hello")
-    assert "A.npy" in refused(code=1)
+    said = refused(code=1)
+    assert "A.npy is not a readable .npy array (no NumPy file, or one of Python objects)" in said
+    assert "unsafely" not in said
     np.save(root / "pred" / "A.npy", np.array([{}], dtype=object), allow_pickle=True)
     assert "A.npy" in refused(code=1)
     for path in (root / "pred").iterdir():
@@ -166,6 +168,43 @@ def test_broken_inputs_are_named(root: Path, refused: Refused) -> None:
     assert "nothing to score" in refused(code=1)
     (root / "pred").rmdir()
     assert "not a folder" in refused(code=2)
+
+
+def test_clips_with_numbers_that_are_none_are_named_whatever_holds_them(root: Path, refused: Refused) -> None:
+    prediction, _ = worked.sequences()["A"]
+    (root / "pred" / "A.npy").unlink()
+    path = root / "pred" / "A.npz"
+    worked.write_clip(path, prediction)
+    whole = Clip.load(path)
+    for name in ("template", "landmarks", "emotion", "intensity"):
+        broken = getattr(whole, name).copy()
+        broken.flat[0] = np.nan
+        replace(whole, **{name: broken}).save(path)
+        assert f"A.npz has a {name} with numbers that are not finite" in refused(code=1)
+    for fps in (0.0, np.nan, -30.0):
+        replace(whole, fps=fps).save(path)
+        assert "frames a second, expected a positive number" in refused(code=1)
+    path.write_text("words")
+    said = refused(code=1)
+    assert "A.npz is not an emovoca clip (no NumPy file, or one of Python objects)" in said
+    assert "unsafely" not in said
+
+
+def test_a_face_of_a_strange_size_is_said(root: Path, answer: Answer) -> None:
+    assert not any("m across" in note for note in answer()["notes"])
+    assert "A is 1.41e+03 m across" not in answer()["said"]
+    small = answer("--unit", "mm")
+    assert any(note.startswith("A is 0.00141 m across") for note in small["notes"])
+    assert "--unit says what .npy is in" in small["said"]
+
+
+def test_tables_by_group_show_a_preset_each(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "labels.csv").write_text("id,emotion\nA,happy\nB,sad\n")
+    assert run(command(*FILES, "--labels", "labels.csv", "--preset", "codetalker", "--preset", "artalk")) == 0
+    said = capsys.readouterr().err
+    assert "codetalker by emotion" in said
+    assert "artalk by emotion" in said
+    assert "…" not in "".join(line for line in said.splitlines() if line.startswith(("│ happy", "│ sad")))
 
 
 def test_wrong_options_are_named(root: Path, refused: Refused) -> None:

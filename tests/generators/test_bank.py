@@ -13,14 +13,17 @@ from emovoca_cli.audio.io import load_speech
 from emovoca_cli.data.sequences import SequenceEntry
 from emovoca_cli.errors import DataError
 from emovoca_cli.generators.bank import (
+    Batch,
     LandmarkBank,
     SpeechBank,
     choose_entries,
     load_bank,
     one_hots,
+    sample_generators,
     training_batch,
     whole_sequence,
 )
+from emovoca_cli.runtime.processes import Share
 
 from .fakes import FPS, FakeSource
 
@@ -86,7 +89,8 @@ def test_loud_frames_are_where_the_landmarks_are_low(filled: tuple[FakeSource, S
     neutral = [e for e in source.entries if e.emotion is None]
     agreement = []
     for step in range(8):
-        batch = training_batch(neutral, source.emotions, speech, landmarks, batch_size=4, crop=30, rng=np.random.default_rng(step))
+        rngs = sample_generators(0, Share(step), 4)
+        batch = training_batch(neutral, source.emotions, speech, landmarks, crop=30, rngs=rngs)
         for row, length in enumerate(batch.lengths):
             if length > 15:
                 low = -batch.truth[row, :length, 0, 1]
@@ -97,7 +101,7 @@ def test_loud_frames_are_where_the_landmarks_are_low(filled: tuple[FakeSource, S
 def test_batches_are_padded_repeatable_and_cropped(filled: tuple[FakeSource, SpeechBank, LandmarkBank]) -> None:
     source, speech, landmarks = filled
     draw = [
-        training_batch(source.entries, source.emotions, speech, landmarks, batch_size=6, crop=20, rng=np.random.default_rng((5, 7)))
+        training_batch(source.entries, source.emotions, speech, landmarks, crop=20, rngs=sample_generators(5, Share(7), 6))
         for _ in range(2)
     ]
     for name in ("speech", "emotion", "intensity", "truth", "rest", "lengths"):
@@ -107,6 +111,18 @@ def test_batches_are_padded_repeatable_and_cropped(filled: tuple[FakeSource, Spe
     assert (batch.lengths == 20).all()
     for row, length in enumerate(batch.lengths):
         assert (batch.speech[row, length:] == 0).all()
+
+
+def test_a_samples_crop_is_the_same_however_a_step_is_shared_out(filled: tuple[FakeSource, SpeechBank, LandmarkBank]) -> None:
+    source, speech, landmarks = filled
+
+    def draw(share: Share, size: int) -> Batch:
+        rngs = sample_generators(1, share, size)
+        return training_batch(source.entries, source.emotions, speech, landmarks, crop=20, rngs=rngs)
+
+    whole, halves = draw(Share(3), 6), [draw(Share(3, part, 2), 3) for part in range(2)]
+    for name in ("speech", "emotion", "intensity", "truth"):
+        np.testing.assert_array_equal(getattr(whole, name), np.concatenate([getattr(half, name) for half in halves]))
 
 
 def test_landmarks_that_are_not_finite_are_named(filled: tuple[FakeSource, SpeechBank, LandmarkBank]) -> None:

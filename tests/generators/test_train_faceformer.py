@@ -16,7 +16,7 @@ from emovoca_cli.audio.io import load_speech
 from emovoca_cli.config.faceformer import faceformer_preset
 from emovoca_cli.errors import CheckpointError, DataError, UsageError
 from emovoca_cli.files import read_json, write_json
-from emovoca_cli.generators.bank import SpeechBank, listen, split_entries
+from emovoca_cli.generators.bank import SpeechBank, listen, sample_generators, split_entries
 from emovoca_cli.generators.faceformer import FaceFormer
 from emovoca_cli.generators.load import load_generator
 from emovoca_cli.generators.motion_bank import MOTION_CACHE, MotionBank, motion_batch, style_weights
@@ -24,6 +24,7 @@ from emovoca_cli.generators.motion_space import fit_space
 from emovoca_cli.generators.predict_faceformer import FaceFormerModel
 from emovoca_cli.generators.train_faceformer import motion_loss, train_faceformer
 from emovoca_cli.runtime.checkpoint import load_checkpoint
+from emovoca_cli.runtime.processes import Share
 
 from .fakes import FakeSource
 
@@ -115,7 +116,9 @@ def test_batches_hold_real_frames_their_truth_and_their_style(tmp_path: Path) ->
     for entry in chosen:
         motion.add(entry, scored=False)
     speech = listen({"train": chosen}, SpeechBank(speech_encoder("logmel"), source.fps), copies=0, seed=0)
-    batch = motion_batch(chosen, source.emotions, ["ann", "bob"], speech, motion, config=config, rng=np.random.default_rng(0))
+    batch = motion_batch(
+        chosen, source.emotions, ["ann", "bob"], speech, motion, config=config, rngs=sample_generators(0, Share(0), 16)
+    )
     assert {tuple(row) for row in batch.style} == {(1, 0), (0, 1), (0.5, 0.5)}
     for row, length in enumerate(batch.lengths):
         matches = [entry for entry in chosen if np.array_equal(motion.tracks[entry.id], batch.truth[row, :length])]

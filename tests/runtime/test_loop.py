@@ -14,8 +14,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from emovoca_cli.config.loop import LoopSettings
 from emovoca_cli.errors import CheckpointError, EmovocaError, UsageError
-from emovoca_cli.runtime.loop import LOG, STATE, TRAINING, LoopReport, LoopSettings, Progress, learning_rate, train_loop
+from emovoca_cli.runtime.loop import LOG, STATE, TRAINING, LoopReport, Progress, learning_rate, train_loop
+from emovoca_cli.runtime.processes import Share
 from emovoca_cli.runtime.seeding import seed_everything
 
 pytestmark = pytest.mark.unit
@@ -39,9 +41,9 @@ def run(
     )
     model.to(device)
 
-    def step(number: int) -> Mapping[str, Tensor]:
-        x = torch.sin(torch.arange(8.0).view(2, 4) + number).to(device)
-        loss = model["last"](model["odd" if number % 2 else "even"](x)).square().mean()
+    def step(share: Share) -> Mapping[str, Tensor]:
+        x = torch.sin(torch.arange(8.0).view(2, 4) + share.index()).to(device)
+        loss = model["last"](model["odd" if share.step % 2 else "even"](x)).square().mean()
         return {"loss": loss, "x": x.mean()}
 
     report = train_loop(
@@ -135,8 +137,8 @@ def test_a_damaged_state_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_loss_that_is_not_a_number_stops_the_run_before_it_is_stored(tmp_path: Path) -> None:
     weight = nn.Linear(1, 1)
 
-    def step(number: int) -> Mapping[str, Tensor]:
-        return {"loss": weight(torch.ones(1, 1)).sum() * (math.nan if number == 5 else 1.0)}
+    def step(share: Share) -> Mapping[str, Tensor]:
+        return {"loss": weight(torch.ones(1, 1)).sum() * (math.nan if share.step == 5 else 1.0)}
 
     with pytest.raises(EmovocaError, match="loss is nan at step 6"):
         train_loop(weight, step, settings=SETTINGS, folder=tmp_path, mark={}, device=torch.device("cpu"))
