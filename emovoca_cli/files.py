@@ -8,7 +8,8 @@ import hashlib
 import io
 import json
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Raises OutputError when the file cannot be written (no space, no permission).
     """
+    # Named before it is made, so that whatever interrupts the making finds it to be removed.
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    temporary = Path(name)
-    try:
+        temporary.touch(mode=0o600, exist_ok=False)
         yield temporary
         mask = os.umask(0)
         os.umask(mask)
@@ -59,7 +57,16 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def left_over(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Temporary files that killed writers left in a folder, each with the name of the file that it would have become."""
+    for file in folder.glob(".*-*"):
+        found = re.fullmatch(r"\.(.+)-[0-9a-f]{8}(\.\w+)?", file.name)
+        if found:
+            yield file, found[1] + (found[2] or "")
 
 
 def write_json(path: Path, value: Any) -> None:

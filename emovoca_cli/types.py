@@ -7,7 +7,6 @@ Units: metres, seconds; y up, z out of the face, x to the subject's left.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import Npz
 from emovoca_cli.constants import LANDMARKS
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import atomic_write, hash_bytes
@@ -34,7 +34,8 @@ class Part:
     """A rigid companion of the skin: an eyeball, a row of teeth, the tongue. It is drawn, never learnt.
 
     vertices (P,3) metres at the template's rest pose, faces (Q,3), colors (P,3) in 0-1 (sRGB).
-    `drive` names what moves it: "head", "jaw", "eye_left" or "eye_right"; `anchors` are the skin vertices it is fitted to.
+    `drive` names what moves it: "head", "jaw", "eye_left", "eye_right" or "own"; `anchors` are the skin vertices it is fitted to,
+    or the mesh's own vertices that it stands for ("own").
     """
 
     name: str
@@ -133,7 +134,7 @@ class Clip:
         if not path.is_file():
             raise UsageError(f"{path} does not exist; give a clip made by `emovoca animate --out clip.npz`")
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with Npz(path, "an emovoca clip") as data:
                 if int(data["schema"]) > CLIP_SCHEMA:
                     raise DataError(
                         f"{path} has clip schema {int(data['schema'])}, this version reads up to {CLIP_SCHEMA}; update emovoca"
@@ -149,7 +150,5 @@ class Clip:
                     intensity=data["intensity"],
                     provenance=json.loads(str(data["provenance"])),
                 )
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            # NumPy takes everything it does not know for a pickle, and advises to load it unsafely.
-            why = "no NumPy file, or one of Python objects" if "pickle" in str(error) else str(error)
-            raise DataError(f"{path} is not an emovoca clip ({why}); make one with `emovoca animate --out clip.npz`") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is not an emovoca clip ({error}); make one with `emovoca animate --out clip.npz`") from error

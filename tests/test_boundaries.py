@@ -13,7 +13,7 @@ import emovoca_cli
 
 pytestmark = pytest.mark.unit
 PACKAGE = Path(emovoca_cli.__file__).parent
-BASE = {"errors", "constants", "types", "files"}
+BASE = {"errors", "constants", "types", "files", "arrays"}
 ANYONE = BASE | {"assets", "__version__"}
 ALLOWED: dict[str, set[str]] = {
     "config": set(),

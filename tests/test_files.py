@@ -49,6 +49,19 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_an_interrupt_while_the_temporary_file_is_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch = Path.touch
+
+    def interrupted(path: Path, mode: int = 0o666, exist_ok: bool = True) -> None:
+        touch(path, mode, exist_ok)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "touch", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a.npy"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_written_files_have_ordinary_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     with atomic_write(tmp_path / "a") as temporary:
@@ -102,7 +115,7 @@ def test_files_that_are_no_clips(tmp_path: Path) -> None:
     for name, word in (
         ("words", "not an emovoca clip"),
         ("other", "not an emovoca clip"),
-        ("objects", "not an emovoca clip"),
+        ("objects", "holds Python objects, expected numbers"),
         ("newer", "update"),
     ):
         with pytest.raises(DataError, match=word):

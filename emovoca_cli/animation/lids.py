@@ -35,12 +35,14 @@ class Lids:
     """Displacements in metres of a face at rest.
 
     blink (2,V,3): the subject's right and left eye shut; arc (2,V,3): what is added half-way, for lids move round the eyeball;
-    look (2,V,3): both eyes' lids at a gaze of 30 degrees to the subject's right and left.
+    look (2,V,3): both eyes' lids at a gaze of 30 degrees to the subject's right and left; eyes: the vertices of eyeballs that are
+    part of the mesh and turn with the gaze.
     """
 
     blink: Float
     arc: Float
     look: Float
+    eyes: tuple[NDArray[np.int64], ...] = ()
 
 
 def landmark_lids(template: MeshTemplate, rest: Float) -> Lids:
@@ -65,7 +67,7 @@ def landmark_lids(template: MeshTemplate, rest: Float) -> Lids:
             drag = GAZE_DRAG * scale * np.maximum(upper, lower)[:, None] * eye.axis
             look[0, near] -= drag
             look[1, near] += drag
-    return Lids(*(field.astype(np.float32) for field in (blink, arc, look)))
+    return Lids(blink.astype(np.float32), arc.astype(np.float32), look.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from emovoca_cli.animation.lids import Lids, landmark_lids
 from emovoca_cli.animation.rhythm import Life, draw_life
 from emovoca_cli.animation.track import ease
+from emovoca_cli.mesh.gaze import eye_turns
 from emovoca_cli.mesh.landmarks import EYE_CORNERS, GAZE_DEGREES, eye_distance, landmark_points
 from emovoca_cli.mesh.regions import EYES
 from emovoca_cli.types import Clip, Float, MeshTemplate
@@ -42,6 +43,8 @@ def with_life(clip: Clip, template: MeshTemplate, life: Life, *, lids: Lids) -> 
         _add(vertices, lids.blink[side], shut[:, side])
         _add(vertices, lids.arc[side], 4 * shut[:, side] * (1 - shut[:, side]))
         _add(vertices, lids.look[side], np.maximum(life.gaze * (-1, 1)[side], 0) / GAZE_DEGREES)
+    for eye in lids.eyes:
+        vertices[:, eye] += eye_turns(clip.template[eye], life.gaze).astype(np.float32)
     turn_head(vertices, life.head, *head_motion(clip.template, rest))
     said = {"seed": life.seed, "layers": ["blinks", "gaze", "head"], "blinks": [round(at, 3) for at in life.blinks]}
     return replace(

@@ -13,6 +13,8 @@ from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.types import Float
 
 SHORTEST_SECONDS = 0.1
+PIECE = 1 << 20
+"""Samples that are read at a time."""
 SILENCE_DB = -60.0
 """A recording whose peak stays under this level (dB of full scale) holds no speech to follow."""
 
@@ -30,13 +32,22 @@ def load_speech(path: Path) -> Float:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes); give a speech recording (wav, flac, ogg or mp3)")
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        samples, rate = _read(path)
     except PermissionError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as error:
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise DataError(f"{path} is not audio that can be read ({reason}); convert it to wav, flac, ogg or mp3") from error
-    return prepare_speech(samples, int(rate), name=str(path))
+    return prepare_speech(samples, rate, name=str(path))
+
+
+def _read(path: Path) -> tuple[Float, int]:
+    """Samples (N,C) and their rate, in pieces: a header may promise more than memory holds, the file ends where it ends."""
+    with soundfile.SoundFile(str(path)) as stream:
+        pieces = [np.zeros((0, stream.channels), np.float32)]
+        while len(piece := stream.read(PIECE, dtype="float32", always_2d=True)):
+            pieces.append(piece)
+        return np.concatenate(pieces), int(stream.samplerate)
 
 
 def prepare_speech(samples: Float, rate: int, *, name: str = "the recording") -> Float:

@@ -66,7 +66,20 @@ def animate(
         ),
     ] = None,
     template: Annotated[
-        Optional[str], typer.Option("--template", help="The face: a built-in identity or a mesh file of the model's topology.")
+        Optional[str],
+        typer.Option(
+            "--template",
+            help="The face: a built-in identity, any mesh (.ply, .obj, .glb; with --landmarks unless its topology is known), "
+            "a FaceXModel folder, or ict-facekit (`emovoca face get ict-facekit`).",
+        ),
+    ] = None,
+    landmarks: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--landmarks",
+            help="The mesh's 68 landmarks (.json, .npy, .npz, .txt, .pkl): points, vertex numbers, or faces and weights; for FLAME "
+            "the folder of its embeddings.",
+        ),
     ] = None,
     life: Annotated[
         Optional[bool],
@@ -77,7 +90,8 @@ def animate(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", help="Generator: the built-in one (s2l), a folder with s2l/ and s2d/, or one of faceformer.")
+        str,
+        typer.Option("--model", help="Generator: s2l or faceformer (built in), a folder with s2l/ and s2d/, or one of faceformer."),
     ] = "s2l",
     fps: Annotated[Optional[float], typer.Option("--fps", help="Frames a second (default: the model's, 30).")] = None,
     size: Annotated[int, typer.Option("--size", help="Width and height of the video in pixels.")] = 512,
@@ -108,6 +122,7 @@ def animate(
       emovoca animate speech.wav --emotion happy --intensity 3 --render out.mp4\n
       emovoca animate speech.wav --emotion sad --out clip.npz --fps 60\n
       emovoca animate speech.wav --emotion '0:neutral, 1.5:happy@3, 3:sad@2' --render out.mp4\n
+      emovoca animate speech.wav --template scan.ply --landmarks scan.json --render out.mp4\n
       emovoca animate a.wav b.wav recordings/ --emotion track.srt --out clips\n
       arecord -t raw -f S16_LE -r 16000 | emovoca animate --stream --emit coefficients --emotion happy
     """
@@ -116,7 +131,9 @@ def animate(
     from emovoca_cli.errors import UsageError
 
     reporter = Reporter(json_output=json, quiet=quiet)
-    for_clips = {"a recording": speech, "--out": out, "--render": render, "--life": life, "--fps": fps}
+    for_clips = {
+        "a recording": speech, "--out": out, "--render": render, "--landmarks": landmarks, "--life": life, "--fps": fps,
+    }  # fmt: skip
     for_streams = {"--rate": rate, "--emit": emit, "--look-ahead": look_ahead}
     if strange := [name for name, given in (for_clips if stream else for_streams).items() if given is not None and given != []]:
         raise UsageError(f"{strange[0]} does not go {'with' if stream else 'without'} --stream; leave it out")
@@ -140,7 +157,7 @@ def animate(
 
     from emovoca_cli.animation.animate import animate_many
     from emovoca_cli.animation.cues import parse_timeline
-    from emovoca_cli.cli.faces import face_at_rest, lids_of
+    from emovoca_cli.cli.faces import find_speaker
     from emovoca_cli.errors import EmovocaError
     from emovoca_cli.generators.load import load_generator
     from emovoca_cli.runtime.device import pick_device
@@ -149,18 +166,20 @@ def animate(
     seed_everything(seed)
     generator = load_generator(model, device=pick_device(device))
     timeline = parse_timeline(emotion, intensity, names=generator.emotions, transition=transition)
-    name, face = face_at_rest(template, generator.template)
+    speaker = find_speaker(template, landmarks, generator, reporter)
     if template is None:
-        reporter.default("--template", name)
+        reporter.default("--template", speaker.name)
     reporter.say(f"  track: {timeline.words}")
-    arguments = {"template": name, "model": model, "fps": fps, "seed": seed, "emotion": emotion, "intensity": intensity}
+    arguments = {"template": speaker.name, "model": model, "fps": fps, "seed": seed, "emotion": emotion, "intensity": intensity}
+    if landmarks is not None:
+        arguments["landmarks"] = str(landmarks)
     clips = animate_many(
-        recordings, generator,
-        emotion=timeline, face=face, fps=fps, batch_size=batch_size, provenance={"arguments": arguments},
+        recordings, speaker.generator,
+        emotion=timeline, face=speaker.rest, fps=fps, batch_size=batch_size, provenance={"arguments": arguments},
     )  # fmt: skip
     if life is None and render is not None:
         reporter.default("--life", "blinks, gaze and head motion in the video (--no-life leaves them out)")
-    alive = None if life is False else _Alive(generator.template, lids_of(name, generator.template), seed, in_clip=bool(life))
+    alive = None if life is False else _Alive(speaker.generator.template, speaker.lids, seed, in_clip=bool(life))
     rows: list[dict[str, Any]] = []
     for place, (_, clip) in zip(places, clips, strict=True):
         row: dict[str, Any] = {"speech": str(place.speech)}
@@ -168,7 +187,9 @@ def animate(
             if isinstance(clip, EmovocaError):
                 raise clip
             row |= _about(clip, timeline, place.speech, reporter)
-            row |= place.write(clip, alive, reporter, size=size, backend=backend, overwrite=overwrite)
+            row |= place.write(
+                clip, alive, reporter, template=speaker.generator.template, size=size, backend=backend, overwrite=overwrite
+            )
         except EmovocaError as error:
             if single:
                 raise
@@ -190,9 +211,17 @@ class _Place:
     video: Path | None
 
     def write(
-        self, clip: Clip, alive: _Alive | None, reporter: Reporter, *, size: int, backend: str, overwrite: bool
+        self,
+        clip: Clip,
+        alive: _Alive | None,
+        reporter: Reporter,
+        *,
+        template: MeshTemplate,
+        size: int,
+        backend: str,
+        overwrite: bool,
     ) -> dict[str, Any]:
-        """Save and draw a clip; returns what was written."""
+        """Save a clip and draw it with its model's eyes and teeth; returns what was written."""
         made: dict[str, Any] = {
             "life": {"clip": alive is not None and alive.in_clip, "video": alive is not None and self.video is not None}
         }
@@ -205,7 +234,10 @@ class _Place:
             from emovoca_cli.cli.render import draw
 
             self.video.parent.mkdir(exist_ok=True)
-            made |= draw(lively, self.video, reporter, speech=self.speech, size=size, backend=backend, overwrite=overwrite)
+            made |= draw(
+                lively, self.video, reporter,
+                speech=self.speech, size=size, backend=backend, overwrite=overwrite, template=template,
+            )  # fmt: skip
         return made
 
 

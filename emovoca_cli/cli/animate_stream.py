@@ -41,7 +41,8 @@ def stream(
     from emovoca_cli.animation.cues import parse_timeline
     from emovoca_cli.animation.stream import SpeechStream
     from emovoca_cli.audio.pcm import PcmReader
-    from emovoca_cli.cli.faces import face_at_rest
+    from emovoca_cli.cli.faces import find_speaker
+    from emovoca_cli.errors import UsageError
     from emovoca_cli.generators.live import live_generator
     from emovoca_cli.generators.load import load_generator
     from emovoca_cli.runtime.device import pick_device
@@ -51,8 +52,12 @@ def stream(
     generator = load_generator(model, device=pick_device(device))
     timeline = parse_timeline(emotion, intensity, names=generator.emotions, transition=transition)
     live = live_generator(generator, look_ahead=None if look_ahead is None else look_ahead / 1000)
-    _, face = face_at_rest(template, generator.template)
-    line = _line_maker(kinds, generator, face)
+    speaker = find_speaker(template, None, generator, reporter)
+    if speaker.generator is not generator:
+        raise UsageError(
+            f"--template {template} is no face of the model's topology, which --stream needs; give one, or leave it out"
+        )
+    line = _line_maker(kinds, generator, speaker.rest)
     speech = SpeechStream(live, timeline, names=generator.emotions, fps=generator.fps)
     reporter.say(f"  track: {timeline.words}")
     late, waited = 1000 * (speech.latency + reader.delay), 1000 * live.ahead / generator.fps
@@ -76,7 +81,7 @@ def _line_maker(kinds: tuple[str, ...], generator: SpeechGenerator, face: Float)
     """What a frame says as plain data."""
     import numpy as np
 
-    from emovoca_cli.animation.coefficients import LandmarkSolver
+    from emovoca_cli.animation.live_coefficients import LiveCoefficients
     from emovoca_cli.animation.track import NEUTRAL
     from emovoca_cli.demo.rig import load_rig
     from emovoca_cli.mesh.landmarks import eye_distance, landmark_points
@@ -86,10 +91,9 @@ def _line_maker(kinds: tuple[str, ...], generator: SpeechGenerator, face: Float)
 
     template, rig = generator.template, load_rig()
     rest = points(template, face)
-    # another head is measured by its eyes, so that its motion asks the rig for as much as its own would
+    # each head is measured by its eyes, so that its motion asks the rig for as much as its own would
     ours, theirs = (eye_distance(points(known, known.vertices)) for known in (rig.template, template))
-    scale = np.float32(ours / theirs)
-    solver = LandmarkSolver(rig.landmark_deltas)
+    solver = LiveCoefficients(rig.landmark_deltas, unit=ours, names=rig.names)
 
     def line(frame: LiveFrame) -> Line:
         shares = {name: _short(share, 4) for name, share in zip(generator.emotions, frame.emotion, strict=True) if share > 0}
@@ -102,7 +106,7 @@ def _line_maker(kinds: tuple[str, ...], generator: SpeechGenerator, face: Float)
         if "landmarks" in kinds:
             said["landmarks"] = np.round((rest + frame.motion).astype(np.float64), 6).tolist()
         if "coefficients" in kinds:
-            solved = solver.step(frame.motion * scale)
+            solved = solver.step(frame.motion, unit=theirs)
             said["coefficients"] = {name: _short(value, 4) for name, value in zip(rig.names, solved, strict=True)}
         return said
 

@@ -17,6 +17,7 @@ from emovoca_cli.cli import (
     doctor,
     evaluate,
     face,
+    hub,
     import_faceformer,
     import_release,
     info,
@@ -70,6 +71,8 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(study.app, name="study")
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(face.app, name="face")
+app.command("push")(hub.push)
+app.command("pull")(hub.pull)
 app.command("doctor")(doctor.doctor)
 app.command("info")(info.info)
 
@@ -112,7 +115,9 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 
 def _fail(message: str, code: int) -> int:
-    typer.echo(f"emovoca: {' '.join(message.split())}", err=True)
+    # each of many training processes speaks for itself: what fails in one alone has to be seen
+    who = f"emovoca (process {os.environ.get('RANK', '0')})" if int(os.environ.get("WORLD_SIZE") or 1) > 1 else "emovoca"
+    typer.echo(f"{who}: {' '.join(message.split())}", err=True)
     return code
 
 

@@ -15,6 +15,8 @@ from emovoca_cli.cli.options import Json, Quiet
 EXTRAS = {
     "matplotlib": ("plots", "plots of training and evaluation"),
     "pocketsphinx": ("align", "scoring lip-sync against the words"),
+    "tensorboard": ("tensorboard", "training logged to TensorBoard"),
+    "wandb": ("wandb", "training logged to Weights & Biases"),
     "pytest": ("test", "running the tests"),
 }
 

@@ -9,6 +9,8 @@ import typer
 
 from emovoca_cli.cli.options import Json, Quiet
 
+STORES = ("talk", "expression")
+
 
 def info(
     path: Annotated[str, typer.Argument(help="A clip, a mesh, a store, a dataset, a model folder, or a built-in model's name.")],
@@ -39,10 +41,12 @@ def describe(path: str) -> dict[str, Any]:
     place = Path(path)
     if place.is_dir() and (place / MANIFEST).is_file():
         return _folder(read_json(place / MANIFEST))
-    if place.is_dir() and (place / "talk" / MANIFEST).is_file():
+    if place.is_dir() and any((place / part / MANIFEST).is_file() for part in STORES):
+        stores = {part: _folder(read_json(place / part / MANIFEST)) for part in STORES if (place / part / MANIFEST).is_file()}
         return {
             "kind": "data folder",
-            **{part: _folder(read_json(place / part / MANIFEST)) for part in ("talk", "expression") if (place / part).is_dir()},
+            **stores,
+            "licence": "; ".join(dict.fromkeys(str(store["licence"]) for store in stores.values())),
         }
     if place.suffix == ".npz" and place.is_file():
         return _clip(place)

@@ -11,7 +11,7 @@ from emovoca_cli.cli.options import Backend, Json, Overwrite, Quiet
 
 if TYPE_CHECKING:
     from emovoca_cli.cli.console import Reporter
-    from emovoca_cli.types import Clip
+    from emovoca_cli.types import Clip, MeshTemplate
 
 
 def render(
@@ -20,6 +20,10 @@ def render(
     speech: Annotated[
         Optional[Path],
         typer.Option("--speech", help="Sound to put in (default: what the clip was made from, if it is still there)."),
+    ] = None,
+    template: Annotated[
+        Optional[Path],
+        typer.Option("--template", help="Eyes, teeth and colours of your own rig: its template.npz, or its data or model folder."),
     ] = None,
     silent: Annotated[bool, typer.Option("--silent", help="No sound.")] = False,
     fps: Annotated[Optional[float], typer.Option("--fps", help="Frames a second of the video (default: the clip's).")] = None,
@@ -35,17 +39,21 @@ def render(
 
     Examples:\n
       emovoca render clip.npz --out out.mp4\n
-      emovoca render clip.npz --out frames --size 1024 --yaw 30
+      emovoca render clip.npz --out frames --size 1024 --yaw 30\n
+      emovoca render clip.npz --template my-data
     """
     from emovoca_cli.cli.console import Reporter
+    from emovoca_cli.cli.faces import drawn_with
     from emovoca_cli.types import Clip
 
     reporter = Reporter(json_output=json, quiet=quiet)
     loaded = Clip.load(clip)
     sound = None if silent else speech or speech_of(loaded, reporter)
     summary = draw(
-        loaded, out, reporter, speech=sound, fps=fps, size=size, backend=backend, overwrite=overwrite, yaw=yaw, pitch=pitch
-    )
+        loaded, out, reporter,
+        template=None if template is None else drawn_with(template, loaded),
+        speech=sound, fps=fps, size=size, backend=backend, overwrite=overwrite, yaw=yaw, pitch=pitch,
+    )  # fmt: skip
     reporter.result(summary)
 
 
@@ -75,17 +83,19 @@ def draw(
     overwrite: bool = False,
     yaw: float = 10.0,
     pitch: float = 2.0,
+    template: MeshTemplate | None = None,
 ) -> dict[str, Any]:
-    """Draw a clip of a known topology and report it; returns a summary for JSON."""
-    from emovoca_cli.cli.faces import template_of
+    """Draw a clip and report it; template: what the clip was made with, where that is known. Returns a summary for JSON."""
+    from emovoca_cli.cli.faces import dressed
     from emovoca_cli.files import check_output
     from emovoca_cli.render.clip import render_clip
 
     folder = out.suffix.lower() not in {".mp4", ".gif"}
     check_output(out, overwrite=overwrite, directory=folder)
+    shown, dress = dressed(clip, template)
     with reporter.progress("drawing") as update:
         report = render_clip(
-            clip, template_of(clip), out,
+            shown, dress, out,
             fps=fps, size=size, backend=backend, speech=speech, progress=update, yaw=yaw, pitch=pitch,
         )  # fmt: skip
     sound = "with sound" if speech is not None and not folder else "without sound"

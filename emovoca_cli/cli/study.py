@@ -126,12 +126,12 @@ class _Drawer:
 
     def draw(self, path: Path, out: Path) -> None:
         """Draw the clip `path` to the video `out`."""
-        from emovoca_cli.cli.faces import template_of
+        from emovoca_cli.cli.faces import dressed
         from emovoca_cli.render.clip import render_clip
         from emovoca_cli.types import Clip
 
         clip = Clip.load(path)
-        render_clip(clip, template_of(clip), out, size=self._size, backend=self._backend, speech=self._sound(path))
+        render_clip(*dressed(clip), out, size=self._size, backend=self._backend, speech=self._sound(path))
 
     def _sound(self, path: Path) -> Path | None:
         from emovoca_cli.audio.find import SUFFIXES

@@ -10,12 +10,18 @@ from emovoca_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class FaceFormerConfig(LoopSettings):
-    """E-FaceFormer: network, loss, data and schedule. The loss is the squared L2, in units of the motion's own energy."""
+    """E-FaceFormer: network, loss, data and schedule. The loss is the squared L2, in units of the motion's own energy; the terms of
+    the lips' gap are added to it."""
 
     encoder: str = "logmel"
     """Speech encoder: logmel, wav2vec2 or wav2vec2:<hub name or local folder>; it is not trained along."""
     labels: bool = True
     """Condition on emotion and intensity; false = neutral FaceFormer, trained on neutral speech alone."""
+    front_layers: int = 0
+    """Convolutions over time (5 frames wide) on the speech features, trained along: log-mel knows nothing of the next frame, and
+    the decoder hears no later one; 0 = none, as published, where wav2vec 2.0 listens around."""
+    front_width: int = 128
+    """Channels of those convolutions."""
     width: int = 64
     """Width of the decoder, and channels that the speech features are mapped to."""
     heads: int = 4
@@ -40,6 +46,10 @@ class FaceFormerConfig(LoopSettings):
     """Extra weight of the vertices of the mouth (0 in the paper)."""
     velocity_weight: float = 0.0
     """Weight of the squared error of frame-to-frame differences (not in the paper): smooths, and damps the lips."""
+    gap_weight: float = 0.5
+    """Weight of the error of the inner lips' gap (not in the paper): p, b and m live there, and are lost in a mean of squares."""
+    closure_weight: float = 2.0
+    """Extra weight of that error where the truth's lips are closed: in doubt a closure is made rather than missed."""
     conditions_per_clip: int = 1
     """Emotional versions of a talking clip that are decoded for training, besides the neutral one."""
     copies: int = 4
@@ -55,9 +65,13 @@ class FaceFormerConfig(LoopSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         above_zero(
-            self, "width", "heads", "feed_forward", "period", "embedding", "basis_frames", "validation_sequences", "crop_seconds"
-        )
-        not_negative(self, "basis", "mouth_weight", "velocity_weight", "conditions_per_clip", "copies")
+            self, "front_width", "width", "heads", "feed_forward", "period", "embedding", "basis_frames", "validation_sequences",
+            "crop_seconds",
+        )  # fmt: skip
+        not_negative(
+            self, "front_layers", "basis", "mouth_weight", "velocity_weight", "gap_weight", "closure_weight", "conditions_per_clip",
+            "copies",
+        )  # fmt: skip
         for name in ("teacher_forcing", "style_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, it is a share from 0 to 1")
@@ -70,15 +84,15 @@ class FaceFormerConfig(LoopSettings):
 
 
 FACEFORMER_PRESETS = {
-    "demo": FaceFormerConfig(),
-    "neutral": FaceFormerConfig(labels=False),
+    "demo": FaceFormerConfig(front_layers=3),
+    "neutral": FaceFormerConfig(front_layers=3, labels=False),
     "paper": FaceFormerConfig(
-        encoder="wav2vec2", style_dropout=0.0, basis=0, mouth_weight=0.0, velocity_weight=0.0, copies=0, crop_seconds=20.0,
-        batch=1, lr=1e-4, steps=30_000,
+        encoder="wav2vec2", style_dropout=0.0, basis=0, mouth_weight=0.0, velocity_weight=0.0, gap_weight=0.0, copies=0,
+        crop_seconds=20.0, batch=1, lr=1e-4, steps=30_000,
     ),
     "tiny": FaceFormerConfig(
-        width=16, heads=2, feed_forward=16, embedding=8, basis=12, basis_frames=64, copies=1, validation_sequences=2,
-        crop_seconds=0.5, steps=4, batch=2, warmup=1, checkpoint_every=2, log_every=1,
+        front_layers=1, front_width=16, width=16, heads=2, feed_forward=16, embedding=8, basis=12, basis_frames=64, copies=1,
+        validation_sequences=2, crop_seconds=0.5, steps=4, batch=2, warmup=1, checkpoint_every=2, log_every=1,
     ),
 }  # fmt: skip
 """demo: log-mel, what trains on two cores. neutral: the same without labels. paper: FaceFormer's sizes, every vertex, whole

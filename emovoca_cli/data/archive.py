@@ -14,6 +14,8 @@ from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import atomic_write
 
 MOST_MEMBERS = 100_000
+MOST_BYTES = 1 << 34
+"""Bytes that all members together may unpack to: in a .tar.gz those in between have to be unpacked to be passed over."""
 
 
 def extract_known(
@@ -26,9 +28,13 @@ def extract_known(
     """
     with _members(archive) as (members, open_member):
         found: dict[str, Any] = {}
+        unpacked = 0
         for count, (name, size, plain, member) in enumerate(members):
-            if count >= MOST_MEMBERS:
-                raise DataError(f"{archive} has more than {MOST_MEMBERS} members; it is not the published archive")
+            unpacked += size
+            if count >= MOST_MEMBERS or unpacked > MOST_BYTES:
+                raise DataError(
+                    f"{archive} has more than {MOST_MEMBERS} members or {MOST_BYTES >> 30} GB; it is not the published archive"
+                )
             key = _known(archive, name, wanted)
             if key is None:
                 continue

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emovoca_cli.errors import DataError, OutputError, UsageError
-from emovoca_cli.files import atomic_write, hash_bytes, hash_file, read_json, write_json
+from emovoca_cli.files import atomic_write, hash_bytes, hash_file, left_over, read_json, write_json
 
 MANIFEST = "manifest.json"
 JOURNAL = ".build"
@@ -159,6 +159,10 @@ class BuildFolder:
         wanted = list(wanted)
         if self.missing(wanted):
             return False
+        for folder in {(self.root / path).parent for path in wanted}:
+            for file, name in left_over(folder):
+                if (folder / name).relative_to(self.root).as_posix() in self._rows:
+                    file.unlink(missing_ok=True)
         files = {path: [self._rows[path].sha256, self._rows[path].bytes] for path in wanted}
         write_json(self.root / MANIFEST, {**manifest, "fingerprint": self._mark, "files": files})
         for journal in self.root.glob(f"{JOURNAL}-*.jsonl"):

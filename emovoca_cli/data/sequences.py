@@ -71,6 +71,46 @@ class SequenceSource(Protocol):
         """The subject's face at rest (V,3) in metres."""
 
 
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Some of a source's sequences, as a source of its own: neutral speech alone, say."""
+
+    source: SequenceSource
+    entries: Sequence[SequenceEntry]
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of every sequence."""
+        return self.source.fps
+
+    @property
+    def template(self) -> MeshTemplate:
+        """The topology and its landmarks."""
+        return self.source.template
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Labels of the whole source, in one-hot order."""
+        return self.source.emotions
+
+    @property
+    def licence(self) -> str:
+        """Licence of the data."""
+        return self.source.licence
+
+    def landmarks(self, entry: SequenceEntry) -> Float:
+        """Landmark displacements (T,68,3) in metres."""
+        return self.source.landmarks(entry)
+
+    def displacement(self, entry: SequenceEntry, frames: FrameIndex = None) -> Float:
+        """Vertex displacements (n,V,3) in metres of the asked frames."""
+        return self.source.displacement(entry, frames)
+
+    def neutral(self, subject: str) -> Float:
+        """The subject's face at rest (V,3) in metres."""
+        return self.source.neutral(subject)
+
+
 def frame_numbers(frames: FrameIndex, count: int) -> NDArray[np.int64]:
     """The asked frames as numbers (n,) in 0..count-1, negative ones counted from the end. Raises IndexError outside."""
     if frames is None:

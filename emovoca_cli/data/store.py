@@ -7,20 +7,22 @@ utterance).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import map_npy
 from emovoca_cli.data.folder import FileRow, check_files, manifest_files, read_manifest
 from emovoca_cli.data.sequences import FrameIndex, Phone, frame_numbers
 from emovoca_cli.data.splits import check_splits
 from emovoca_cli.data.template import load_template
 from emovoca_cli.data.writer import STORE_SCHEMA, StoreWriter
-from emovoca_cli.errors import DataError, TopologyError, UsageError
+from emovoca_cli.errors import DataError, EmovocaError, TopologyError, UsageError
 from emovoca_cli.files import hash_file, read_json
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Float, MeshTemplate
@@ -29,6 +31,8 @@ __all__ = ["ClipRow", "Store", "StoreWriter", "open_data"]
 
 TALK, EXPRESSION = "talk", "expression"
 _HINT = "make it with `emovoca prep`"
+
+RowT = TypeVar("RowT")
 
 
 class ClipRow(NamedTuple):
@@ -106,14 +110,18 @@ class Store:
             and (label is None or row.label == label)
         )
 
+    def thinned(self, count: int | None) -> Store:
+        """The same store with at most `count` clips of each subject, spread over what there is; None for all of them."""
+        kept = {row.id for subject in self.subjects for row in spread(self.select(subject=subject), count)}
+        thinned = copy.copy(self)
+        thinned.clips = tuple(row for row in self.clips if row.id in kept)
+        return thinned
+
     def _map(self, path: str) -> NDArray[Any]:
         try:
-            array: NDArray[Any] = np.load(self.root / path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(
-                f"{self.root / path} cannot be read ({error}); run the command that wrote it again, which replaces damaged files"
-            ) from error
-        return array
+            return map_npy(self.root / path)
+        except EmovocaError as error:
+            raise DataError(f"{error}; run the command that wrote it again, which replaces damaged files") from error
 
     def neutral(self, subject: str) -> Float:
         """A subject's face at rest (V,3), metres."""
@@ -225,6 +233,13 @@ class Store:
     def verify(self) -> list[str]:
         """One line for every bad file (missing, cut off, changed); empty when the store is whole."""
         return check_files(self.root, self.files)
+
+
+def spread(rows: Sequence[RowT], count: int | None) -> tuple[RowT, ...]:
+    """At most `count` of the rows, evenly spread over them, in their order; None for all."""
+    if count is None or count >= len(rows):
+        return tuple(rows)
+    return tuple(rows[index] for index in np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int)))
 
 
 def open_data(folder: Path) -> tuple[Store, Store]:

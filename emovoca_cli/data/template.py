@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import Npz
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import atomic_write, hash_bytes
 from emovoca_cli.types import MeshTemplate, Part
@@ -61,7 +61,7 @@ def load_template(path: Path) -> MeshTemplate:
     if not path.is_file():
         raise UsageError(f"{path} does not exist; expected a template written by emovoca (template.npz)")
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with Npz(path, "an emovoca template") as data:
             head = json.loads(str(data["head"]))
             if int(head["schema"]) > TEMPLATE_SCHEMA:
                 raise DataError(
@@ -88,5 +88,5 @@ def load_template(path: Path) -> MeshTemplate:
                 colors=data["colors"] if head["colors"] else None,
                 parts=parts,
             )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not an emovoca template ({error}); write one with save_template") from error

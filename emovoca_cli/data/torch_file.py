@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-import pickle
-import pickletools
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +24,6 @@ from emovoca_cli.errors import DataError
 
 LARGEST_PICKLE = 64 << 20
 """Bytes of the longest pickle that is read; one of a thousand tensors has about 0.1 MB."""
-
-FARTHEST_MEMO = 1 << 22
-"""Largest number that a pickle may give to a part; the unpickler takes memory up to it."""
 
 DTYPES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
@@ -88,10 +82,8 @@ def load_torch_state(path: Path, key: str = "") -> TorchState:
     Nothing in the file is run. Raises UsageError for a missing file; DataError for one that is not torch's, asks for anything but
     tensors and plain containers (naming what it asked for), promises more numbers than it has, or has no such entry.
     """
-    with restricted._opened(path) as stream:
-        start = stream.read(4)
-        stream.seek(0)
-        content, sizes, read = _of_zip(path, stream) if start == b"PK\x03\x04" else _of_legacy(path, stream)
+    with restricted.opened(path) as stream:
+        content, sizes, read = _of_zip(path) if stream.read(4) == b"PK\x03\x04" else _of_legacy(path, stream)
     state = content.get(key) if key and isinstance(content, dict) else content
     if not isinstance(state, dict):
         found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else type(content).__name__
@@ -125,10 +117,10 @@ _Opened = tuple[Any, Mapping[str, int], Callable[[str, int], bytes]]
 """What was saved, the bytes of each storage, and how to read some of them."""
 
 
-def _of_zip(path: Path, stream: BinaryIO) -> _Opened:
+def _of_zip(path: Path) -> _Opened:
     whole = path.stat().st_size
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with zipfile.ZipFile(path) as archive:
             entries = {info.filename: info for info in archive.infolist()}
             heads = [name for name in entries if name.endswith("/data.pkl")]
             if len(heads) != 1:
@@ -139,7 +131,8 @@ def _of_zip(path: Path, stream: BinaryIO) -> _Opened:
                     raise DataError(f"{path} has {info.filename} compressed or cut off, which torch never does; {_ADVICE}")
             if f"{folder}byteorder" in entries and archive.open(f"{folder}byteorder").read(16) != b"little":
                 raise DataError(f"{path} was written by a big-endian machine; save it again on another")
-            _check_size(path, entries[heads[0]].file_size)
+            if entries[heads[0]].file_size > LARGEST_PICKLE:
+                raise DataError(f"{path} has a pickle of more than {LARGEST_PICKLE >> 20} MB; {_ADVICE}")
             content = _unpickle(path, io.BytesIO(archive.read(heads[0])))
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path} is not a whole checkpoint of torch ({error}); {_ADVICE}") from error
@@ -164,6 +157,7 @@ def _of_legacy(path: Path, stream: BinaryIO) -> _Opened:
     """Torch's format before 1.6: five pickles in a row, then each storage as a count and its numbers."""
     size = path.stat().st_size
     storages: dict[str, _Storage] = {}
+    stream.seek(0)
     if _unpickle(path, stream) != _MAGIC:
         raise DataError(f"{path} is not a checkpoint of torch; {_ADVICE}")
     _unpickle(path, stream)  # version of the format
@@ -182,101 +176,91 @@ def _of_legacy(path: Path, stream: BinaryIO) -> _Opened:
         places[str(key)] = (stream.tell(), length)
         if stream.tell() + length > size:
             raise DataError(f"{path} ends in the middle of its numbers; copy it again")
-        stream.seek(length, io.SEEK_CUR)
+        stream.seek(stream.tell() + length)
 
     def read(key: str, size: int) -> bytes:
-        with restricted._opened(path) as numbers:
+        with restricted.opened(path) as numbers:
             numbers.seek(places[key][0])
             return numbers.read(size)
 
     return content, {key: length for key, (_, length) in places.items()}, read
 
 
-def _check_size(path: Path, size: int) -> None:
-    if size > LARGEST_PICKLE:
-        raise DataError(f"{path} has a pickle of {size >> 20} MB, at most {LARGEST_PICKLE >> 20} are read; {_ADVICE}")
-
-
 def _unpickle(path: Path, stream: BinaryIO, storages: dict[str, _Storage] | None = None) -> Any:
-    start = stream.tell()
     try:
-        # A first look without building anything: a memo index far out makes the unpickler allocate up to it.
-        for code, argument, _ in pickletools.genops(stream):
-            if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > FARTHEST_MEMO:
-                raise DataError(f"{path} numbers its parts up to {argument}: crafted, not saved; {_ADVICE}")
-        length = stream.tell() - start
-        _check_size(path, length)
-        stream.seek(start)
-        return _Unpickler(io.BytesIO(stream.read(length)), {} if storages is None else storages).load()
-    except restricted._RefusedError as refusal:
+        return _Unpickler(_Short(stream), {} if storages is None else storages).load()
+    except restricted.RefusedError as refusal:
         raise DataError(
             f"{path} was refused: it asks to run {refusal}; only tensors, numbers and plain containers are read"
         ) from refusal
-    except DataError:
-        raise
+    except DataError as error:
+        raise DataError(f"{path}: {error}; {_ADVICE}") from error
     except Exception as error:  # broken bytes make the unpickler fail in ways that nobody can list
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} is not a readable checkpoint of torch ({reason}); {_ADVICE}") from error
+        raise DataError(f"{path} is not a readable checkpoint of torch ({restricted.first_line(error)}); {_ADVICE}") from error
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, stream: BinaryIO, storages: dict[str, _Storage]) -> None:
-        super().__init__(stream, encoding="utf-8")
+class _Short:
+    """A stream that ends a pickle which is longer than any checkpoint's, before it fills the memory."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = LARGEST_PICKLE
+
+    def _counted(self, content: bytes) -> bytes:
+        self._left -= len(content)
+        if self._left < 0:
+            raise DataError(f"has a pickle of more than {LARGEST_PICKLE >> 20} MB")
+        return content
+
+    def read(self, size: int) -> bytes:
+        return self._counted(self._stream.read(min(size, LARGEST_PICKLE + 1)))
+
+    def readline(self) -> bytes:
+        return self._counted(self._stream.readline())
+
+
+class _Unpickler(restricted.Unpickler):
+    def __init__(self, stream: _Short, storages: dict[str, _Storage]) -> None:
+        super().__init__(stream, encoding="utf-8", size=0)
         self._storages = storages
 
-    def find_class(self, module: str, name: str, /) -> Any:
-        found = _admitted(module, name)
-        if found is None:
-            raise restricted._RefusedError(f"{module}.{name}")
-        return found
+    def admits(self, name: str) -> bool:
+        return name in CALLS or name in INERT
+
+    def call(self, name: str, parts: tuple[Any, ...]) -> Any:
+        build = CALLS.get(name)
+        if build is None:
+            raise restricted.RefusedError(f"{name} with {len(parts)} values")
+        return build(self, *parts)
 
     def persistent_load(self, pid: Any, /) -> Any:
-        if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], _Kind)):
-            raise restricted._RefusedError(f"a persistent reference ({str(pid)[:60]!r})")
+        if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], restricted.Symbol)):
+            raise restricted.RefusedError(f"a persistent reference ({str(pid)[:60]!r})")
         if len(pid) > 5 and pid[5] is not None:
             raise DataError("it has views of storages, which no checkpoint since torch 0.4 has; save it again with a newer torch")
-        return self._storages.setdefault(str(pid[2]), _Storage(str(pid[2]), pid[1].dtype, int(pid[4])))
+        dtype = DTYPES.get(pid[1].name.removeprefix("torch."))
+        if dtype is None:
+            raise restricted.RefusedError(f"a storage of {pid[1].name}")
+        return self._storages.setdefault(str(pid[2]), _Storage(str(pid[2]), dtype, int(pid[4])))
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """Stands for torch's class of a storage."""
-
-    dtype: str
-
-
-def _admitted(module: str, name: str) -> Any:
-    """The harmless object behind a pickled name, or None. Nothing here can take memory for a size that a file merely claims."""
-    if module == "torch" and name in DTYPES:
-        return _Kind(DTYPES[name])
-    if module.split(".", 1)[0] == "numpy":
-        return (
-            restricted._admitted_numpy(module.replace("numpy._core", "numpy.core", 1), name)
-            if name in ("scalar", "dtype")
-            else None
-        )
-    return {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor"): _tensor,
-        ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-        ("torch._utils", "_rebuild_parameter"): _parameter,
-        ("torch", "Size"): tuple,
-        ("torch", "device"): _words,
-        ("_codecs", "encode"): restricted._encode,
-        ("builtins", "set"): set,
-        ("__builtin__", "set"): set,
-    }.get((module, name))
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Tensor:
+def _tensor(reader: _Unpickler, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Tensor:
     if not isinstance(storage, _Storage):
-        raise restricted._RefusedError(f"a tensor of {type(storage).__name__}")
+        raise restricted.RefusedError(f"a tensor of {type(storage).__name__}")
     return _Tensor(storage, offset, tuple(shape), tuple(stride))
 
 
-def _parameter(data: Any, *_: Any) -> Any:
-    return data
+CALLS: dict[str, Callable[..., Any]] = {
+    name: restricted.CALLS[name]
+    for name in ("collections.OrderedDict", "_codecs.encode", "builtins.set", "numpy.dtype", "numpy.core.multiarray.scalar")
+}
+CALLS |= {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": lambda reader, data, *_: data,
+    "torch.Size": lambda reader, *parts: tuple(*parts),
+    "torch.device": lambda reader, *parts: ":".join(map(str, parts)),
+}
+"""What a checkpoint may ask to be called, and what is done instead. Nothing here takes memory for a size that is merely claimed."""
 
-
-def _words(*parts: Any) -> str:
-    return ":".join(map(str, parts))
+INERT = {f"torch.{kind}" for kind in DTYPES}

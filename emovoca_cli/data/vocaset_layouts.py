@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import map_npy
 from emovoca_cli.data.checks import Findings
 from emovoca_cli.data.flame import find_file
 from emovoca_cli.data.prepare import stamp
@@ -24,8 +25,6 @@ from emovoca_cli.types import Float, Int, topology_hash
 
 VERTS, INDEX, AUDIO, TEMPLATES = "data_verts.npy", "subj_seq_to_idx.pkl", "raw_audio_fixed.pkl", "templates.pkl"
 MESH_ROOTS = ("", "unposedcleaneddata", "registereddata", "meshes")
-LONGEST_HEADER = 1 << 16
-"""Bytes of an .npy header that are read at most; the published file's is longer than NumPy's own limit."""
 
 
 def scan_layout(folder: Path, findings: Findings) -> Scan:
@@ -48,11 +47,7 @@ def scan_layout(folder: Path, findings: Findings) -> Scan:
 
 def map_array(path: Path) -> NDArray[Any]:
     """An .npy array of numbers, mapped. Raises DataError for a broken or cut-off file."""
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=LONGEST_HEADER)
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} cannot be mapped ({reason}); is it whole ({path.stat().st_size:,} bytes)?") from error
+    array = map_npy(path)
     if array.dtype.kind != "f":
         raise DataError(f"{path} holds {array.dtype}, expected floating point coordinates")
     return array

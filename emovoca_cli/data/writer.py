@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import map_npy
 from emovoca_cli.data.folder import BuildFolder, fingerprint
 from emovoca_cli.data.sequences import Phone
 from emovoca_cli.data.splits import SPLIT_NAMES, check_splits
@@ -114,7 +115,7 @@ class StoreWriter:
 
     def keep_clip(self, clip_id: str, subject: str, *, label: str | None = None, sentence: str | None = None) -> None:
         """Enter a clip that is there already."""
-        frames = len(np.load(self._folder.root / f"clips/{clip_id}.npy", mmap_mode="r", allow_pickle=False))
+        frames = len(map_npy(self._folder.root / f"clips/{clip_id}.npy"))
         if clip_id in self._clips:
             raise DataError(f"clip {clip_id} was added twice; every clip needs its own id")
         self._clips[clip_id] = [clip_id, subject, frames, label, sentence]

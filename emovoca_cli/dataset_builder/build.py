@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from emovoca_cli.arrays import read_npy
 from emovoca_cli.constants import NEUTRAL_MU
 from emovoca_cli.data.folder import BuildFolder, fingerprint
 from emovoca_cli.data.store import ClipRow, Store
@@ -221,7 +222,7 @@ def _expression_codes(folder: BuildFolder, expression: Store, mixer: MixerLike, 
             first.setdefault((row.subject, row.label), row.id)
         peaks = [peak_frame(expression, first[pair])[1] for pair in plan.codes]
         folder.save(path, np.concatenate([mixer.encode_expression(peak[None]) for peak in peaks]).astype(np.float16))
-    return np.asarray(np.load(folder.root / path, allow_pickle=False), np.float32)
+    return np.asarray(read_npy(folder.root / path), np.float32)
 
 
 def _clip_files(plan: Plan, row: ClipRow, store: str) -> list[str]:

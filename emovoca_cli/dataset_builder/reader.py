@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import map_npy
 from emovoca_cli.data.folder import FileRow, manifest_files, read_manifest
 from emovoca_cli.data.sequences import FrameIndex, SequenceEntry, frame_numbers
 from emovoca_cli.data.splits import check_splits, split_of
 from emovoca_cli.data.store import Store
 from emovoca_cli.data.template import load_template
 from emovoca_cli.dataset_builder.build import DATASET, DATASET_SCHEMA, MixerLike, seal_track
-from emovoca_cli.errors import DataError, TopologyError
+from emovoca_cli.errors import DataError, EmovocaError, TopologyError
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Float, MeshTemplate
 
@@ -165,12 +166,9 @@ class EmoDataset:
 
     def _map(self, path: str) -> NDArray[Any]:
         try:
-            array: NDArray[Any] = np.load(self.root / path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(
-                f"{self.root / path} cannot be read ({error}); `emovoca build-dataset --verify` names every bad file"
-            ) from error
-        return array
+            return map_npy(self.root / path)
+        except EmovocaError as error:
+            raise DataError(f"{error}; `emovoca build-dataset --verify` names every bad file") from error
 
     @property
     def files(self) -> dict[str, FileRow]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from emovoca_cli.arrays import read_npy
 from emovoca_cli.constants import EMOTIONS_V1, EMOTIONS_V2, INTENSITIES, NEUTRAL_MU
 from emovoca_cli.constants import LANDMARKS as LANDMARK_COUNT
 from emovoca_cli.data.checks import Findings, Ruler, frame_step, source_rate, timing_problem
@@ -172,11 +173,11 @@ def _listed(folder: Path, path: Path, labels: dict[str, str], neutrals: dict[str
 def _scalar(path: Path) -> int:
     """The number in a `label` or `intensity` file. Raises DataError when there is none."""
     try:
-        value = np.load(path, allow_pickle=False)
+        value = read_npy(path)
         return int(value.reshape(-1)[0]) if value.size == 1 else -1
-    except FileNotFoundError as error:
+    except UsageError as error:
         raise DataError(f"{path.parent.name}/{path.name} is missing") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (DataError, ValueError, TypeError) as error:
         raise DataError(f"{path.parent.name}/{path.name} is not readable") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,16 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from emovoca_cli.constants import ARKIT_INDEX, ARKIT_NAMES, DEFAULT_FPS, LANDMARKS
+from emovoca_cli.constants import ARKIT_INDEX, ARKIT_NAMES, DEFAULT_FPS
 from emovoca_cli.data.arkit.assemble import ArkitRig, assemble, find_skin
 from emovoca_cli.data.arkit.facekit import is_facekit, read_facekit
 from emovoca_cli.data.arkit.gltf_rig import SUFFIXES, read_gltf_rig
+from emovoca_cli.data.arkit.source import RawRig
+from emovoca_cli.data.landmark_file import read_landmarks
 from emovoca_cli.data.store import Store
 from emovoca_cli.demo.corpus import Progress, UtteranceLike, write_demo_corpus
 from emovoca_cli.demo.identities import shape_gains
 from emovoca_cli.demo.landmark_guess import guess_landmarks
 from emovoca_cli.demo.rig_tables import RigTables, fit_tables
-from emovoca_cli.errors import DataError, UsageError
+from emovoca_cli.errors import UsageError
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Float, MeshTemplate
 
@@ -56,7 +57,7 @@ class ArkitCorpus:
 def read_rig(
     source: Path, *, landmarks: Path | None = None, unit: str = "auto", progress: Callable[[int, int], None] | None = None
 ) -> ArkitRig:
-    """The rig in a FaceXModel folder or a .glb/.gltf file. landmarks: a file of 68 points that overrules all others.
+    """The rig in a FaceXModel folder or a .glb/.gltf file. landmarks: a file (see `read_landmarks`) that overrules all others.
 
     Raises UsageError, DataError, TopologyError.
     """
@@ -71,30 +72,17 @@ def read_rig(
     else:
         raise UsageError(f"{source} is no rig that is read here; give a FaceXModel folder or one of {', '.join(SUFFIXES)}")
     skin = find_skin(raw)
-    points = read_landmarks(landmarks) if landmarks is not None else raw.landmarks
-    if points is None:
-        deltas = np.zeros((len(ARKIT_NAMES), *skin.vertices.shape), np.float32)
-        for name, delta in raw.shapes.items():
-            deltas[ARKIT_INDEX[name]] = delta[skin.chosen]
-        points = guess_landmarks(skin.vertices, skin.faces, deltas)
-    return assemble(raw, skin, points, unit=unit)
+    points = read_landmarks(landmarks, raw.vertices, raw.faces, ordered=source.is_dir()) if landmarks is not None else raw.landmarks
+    return assemble(raw, skin, guess_rig_landmarks(raw) if points is None else points, unit=unit)
 
 
-def read_landmarks(path: Path) -> Float:
-    """68 points (68,3) from a .npy or a .json list, in the unit and axes of the rig's file. Raises UsageError or DataError."""
-    if not path.is_file():
-        raise UsageError(f"the landmarks {path} do not exist; give a .json or .npy of 68 points")
-    try:
-        if path.suffix == ".npy":
-            points = np.asarray(np.load(path, allow_pickle=False), np.float64)
-        else:
-            listed = json.loads(path.read_text(encoding="utf-8"))
-            points = np.asarray(listed["landmarks"] if isinstance(listed, dict) else listed, np.float64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a .json or .npy of 68 points ({' '.join(str(error).split())})") from error
-    if points.shape != (LANDMARKS, 3) or not np.isfinite(points).all():
-        raise DataError(f"{path} has landmarks of shape {points.shape}, expected ({LANDMARKS}, 3) finite numbers")
-    return points.astype(np.float32)
+def guess_rig_landmarks(raw: RawRig) -> Float:
+    """Landmarks (68,3) of a rig in its own unit, by how its shapes move it (`landmark_guess.py`). Raises DataError."""
+    skin = find_skin(raw)
+    deltas = np.zeros((len(ARKIT_NAMES), *skin.vertices.shape), np.float32)
+    for name, delta in raw.shapes.items():
+        deltas[ARKIT_INDEX[name]] = delta[skin.chosen]
+    return guess_landmarks(skin.vertices, skin.faces, deltas)
 
 
 def rig_tables(rig: ArkitRig) -> RigTables:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 
+from emovoca_cli.arrays import Npz
 from emovoca_cli.constants import INNER_LIP_PAIRS
 from emovoca_cli.demo.arkit import ARKIT_NAMES
 from emovoca_cli.demo.head import load_head
-from emovoca_cli.errors import DataError
+from emovoca_cli.errors import DataError, EmovocaError
 from emovoca_cli.types import Float, MeshTemplate
 
 ASSET = Path(__file__).resolve().parent.parent / "assets" / "rig.npz"
@@ -58,12 +58,12 @@ def load_rig() -> Rig:
     """The shipped rig on the built-in head. Raises DataError when it belongs to another head."""
     template = load_head().template
     try:
-        with np.load(ASSET, allow_pickle=False) as data:
+        with Npz(ASSET) as data:
             names = tuple(str(name) for name in data["names"])
             deltas = data["deltas"].astype(np.float32)
             tongue = data["tongue"].astype(np.float32)
             topology = str(data["topology"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (EmovocaError, ValueError, KeyError) as error:
         raise DataError(f"{ASSET.name} is not a rig ({error}); rebuild it with `python -m emovoca_cli.demo.build rig`") from error
     if names != ARKIT_NAMES or topology != template.topology_hash:
         raise DataError(f"{ASSET.name} belongs to another head; rebuild it with `python -m emovoca_cli.demo.build rig`")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import read_npy
 from emovoca_cli.data.restricted import load_pickle
 from emovoca_cli.data.template import load_template
 from emovoca_cli.errors import DataError, TopologyError, UsageError
@@ -160,13 +161,7 @@ def load_faces(
 def _vertices(path: Path) -> tuple[NDArray[Any], Int | None]:
     if path.suffix.lower() != ".npy":
         return read_mesh(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist; expected a face at rest") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is not a readable .npy array ({error})") from error
-    return _face(array, str(path)), None
+    return _face(read_npy(path), str(path)), None
 
 
 def _face(array: Any, where: str) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import read_npy
 from emovoca_cli.data.restricted import load_pickle
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import hash_bytes
@@ -122,7 +123,7 @@ def _content(path: Path) -> Any:
     suffix = path.suffix.lower()
     try:
         if suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            return read_npy(path)
         if suffix == ".pkl":
             return load_pickle(path)
         text = path.read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,35 +93,68 @@ def score_folders(
     `speech` are recordings, words and phones by the predictions' names. Raises UsageError for wrong options and DataError for
     sequences that cannot be compared.
     """
+    _check_options(options)
+    predictions = list_takes(pred, "--pred")
+    truths = list_takes(truth, "--truth") if truth is not None else {}
+    notes: list[str] = []
+    pairs: list[tuple[str, str | None]] = [(name, None) for name in predictions]
+    if truth is not None:
+        pairs, notes = paired(predictions, truths, options)
+
+    def fetch(name: str, goal: str | None) -> tuple[Take, Take | None]:
+        take = read_take(predictions[name], metres=options.metres, fps=options.fps)
+        return take, None if goal is None else read_take(truths[goal], metres=options.metres, fps=options.fps)
+
+    return score_takes(pairs, fetch, faces, options, speech=speech, notes=notes, progress=progress)
+
+
+def score_takes(
+    pairs: Sequence[tuple[str, str | None]],
+    fetch: Callable[[str, str | None], tuple[Take, Take | None]],
+    faces: Faces,
+    options: Options,
+    *,
+    speech: Mapping[str, Speech] | None = None,
+    notes: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Scores:
+    """Score sequences wherever they come from: `fetch` gives a prediction and its truth by their names, one pair after the other.
+
+    Errors as in `score_folders`.
+    """
+    _check_options(options)
+    scores = Scores(options, notes=list(notes))
+    rows = _Rows(scores, faces, shares([goal or name for name, goal in pairs]))
+    for index, (name, goal) in enumerate(pairs):
+        if progress is not None:
+            progress(index, len(pairs))
+        take, wanted = fetch(name, goal)
+        rows.add(index, name, goal, take, wanted, (speech or {}).get(name))
+    return scores
+
+
+def _check_options(options: Options) -> None:
     unknown = [name for name in options.presets if name not in PRESETS]
     if unknown:
         raise UsageError(f"unknown preset '{unknown[0]}'; there are: {', '.join(PRESETS)}")
     if options.names is not None:
         name_pattern(options.names)
-    scores = Scores(options)
-    predictions = list_takes(pred, "--pred")
-    truths = list_takes(truth, "--truth") if truth is not None else {}
-    pairs = _paired(predictions, truths, options, scores) if truth is not None else [(name, None) for name in predictions]
-    rows = _Rows(scores, faces, shares([goal or name for name, goal in pairs]))
-    for index, (name, goal) in enumerate(pairs):
-        if progress is not None:
-            progress(index, len(pairs))
-        take = read_take(predictions[name], metres=options.metres, fps=options.fps)
-        wanted = None if goal is None else read_take(truths[goal], metres=options.metres, fps=options.fps)
-        rows.add(index, name, goal, take, wanted, (speech or {}).get(name))
-    return scores
 
 
-def _paired(
-    predictions: Mapping[str, Path], truths: Mapping[str, Path], options: Options, scores: Scores
-) -> list[tuple[str, str | None]]:
-    """Predictions with their truths; whatever has no partner is an error, or a note when that was allowed."""
+def paired(
+    predictions: Collection[str], truths: Collection[str], options: Options
+) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """Names of predictions with their truths', and what was left out; whatever has no partner is an error unless that was allowed.
+
+    Raises DataError and UsageError.
+    """
     pairs = match_names(predictions, truths, options.match)
     if not pairs:
         raise DataError(
             f"no prediction is called {options.match!r} after a truth: the first prediction is {next(iter(predictions))}, "
             f"the first truth {next(iter(truths))}; give --match"
         )
+    notes = []
     for kind, alone in (
         ("predictions have no truth", sorted(set(predictions) - {name for name, _ in pairs})),
         ("truths have no prediction", sorted(set(truths) - {goal for _, goal in pairs})),
@@ -131,8 +164,8 @@ def _paired(
         words = f"{len(alone)} {kind}: {', '.join(alone[:3])}{', ...' if len(alone) > 3 else ''}"
         if not options.allow_missing:
             raise DataError(f"{words}; pass --allow-missing to leave them out")
-        scores.note(f"left out: {words}")
-    return [(name, goal) for name, goal in pairs]
+        notes.append(f"left out: {words}")
+    return list(pairs), notes
 
 
 def _aligned(name: str, take: Take, goal: Take, scores: Scores) -> tuple[Take, Take]:

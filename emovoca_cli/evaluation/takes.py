@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import map_npy
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Clip, Float, Int, MeshTemplate
@@ -81,12 +82,7 @@ def read_take(path: Path, *, metres: float, fps: float | None = None) -> Take:
 
 
 def _from_npy(path: Path, metres: float, fps: float | None) -> Take:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        # NumPy takes everything it does not know for a pickle, and advises to load it unsafely.
-        why = "no NumPy file, or one of Python objects" if "pickle" in str(error) else str(error).splitlines()[0]
-        raise DataError(f"{path} is not a readable .npy array ({why}); write one with numpy.save") from error
+    array = map_npy(path)
     shape = array.shape
     if array.dtype.kind not in "fiu":
         raise DataError(f"{path} holds {array.dtype} values, expected numbers (T,V,3) or (T,3V)")
@@ -169,7 +165,7 @@ def resampled(take: Take, fps: float) -> Take:
     )
 
 
-def match_names(predictions: Mapping[str, Path], truths: Mapping[str, Path], pattern: str) -> list[tuple[str, str]]:
+def match_names(predictions: Collection[str], truths: Collection[str], pattern: str) -> list[tuple[str, str]]:
     """Pairs (prediction, truth) by name: a prediction is called `pattern` with {id} standing for the truth and * for anything.
 
     Raises UsageError for a pattern without {id}, DataError when a prediction fits two truths.

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from emovoca_cli.config.faceformer import FaceFormerConfig
 from emovoca_cli.constants import INTENSITIES
+from emovoca_cli.generators.front import frame_mask, front_layers, masked, through_front
 
 POSITION_BASE = 10_000.0
 
@@ -44,6 +45,10 @@ class FaceFormer(nn.Module):
     and the network is FaceFormer, weight by weight, except for two projections that cannot matter: under the alignment mask a frame
     attends to one row of memory, a softmax over one key is 1, so the cross-attention has no queries and keys here.
 
+    Through that mask a frame hears what the speech encoder put into its own row. wav2vec 2.0 put its surroundings there; log-mel
+    does not, so `front_layers` convolutions over time (ours, 0 as published) come first and are trained along, as FaceFormer's
+    encoder was. They are all that lets a frame know what is said next: 2 frames a layer.
+
     The input of frame 0 is the style; of frame t the mapped output of t-1 plus the style. The template enters nowhere: outputs are
     displacements. Since motion_in(motion_out(h)) is one affine map of D channels, the loop never leaves the decoder's latent
     space: keys and values are kept, outputs are unfolded afterwards, and no table has a length that could run out.
@@ -56,10 +61,15 @@ class FaceFormer(nn.Module):
         super().__init__()
         width = config.width
         self.heads, self.period, self.embedding, self.rate = config.heads, config.period, config.embedding, config.dropout
-        self.emotions, self.outputs = emotions, outputs
+        self.speech_channels, self.emotions, self.outputs = speech_channels, emotions, outputs
         self.register_buffer("position", periodic_positions(config.period, width), persistent=False)
         self.register_buffer("slope", slopes(config.heads), persistent=False)
-        self.speech = nn.Linear(speech_channels, width)
+        heard = speech_channels
+        if config.front_layers:
+            heard = config.front_width
+            self.front_in = nn.Linear(speech_channels, heard)
+            self.front = front_layers(heard, config.front_layers)
+        self.speech = nn.Linear(heard, width)
         if emotions:
             self.emotion = nn.Linear(emotions, config.embedding, bias=False)
             self.intensity = nn.Linear(len(INTENSITIES), config.embedding, bias=False)
@@ -75,8 +85,13 @@ class FaceFormer(nn.Module):
         self.widen, self.narrow = nn.Linear(width, config.feed_forward), nn.Linear(config.feed_forward, width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
 
-    def heard(self, speech: Tensor, emotion: Tensor, intensity: Tensor) -> Tensor:
-        """What the cross-attention adds to each frame (B,T,D): its own speech (B,T,C), emotion (B,T,K) and intensity (B,T,3)."""
+    def heard(self, speech: Tensor, emotion: Tensor, intensity: Tensor, *, lengths: Tensor | None = None) -> Tensor:
+        """What the cross-attention adds to each frame (B,T,D): its own speech (B,T,C), emotion (B,T,K) and intensity (B,T,3).
+
+        lengths (B,): frames that are real in each row; what stands behind them changes nothing before them.
+        """
+        if hasattr(self, "front"):
+            speech = through_front(self.front, self.front_in(speech), self._drop, frame_mask(lengths, speech))
         memory = self.speech(speech)
         if self.emotions:
             memory = torch.cat([memory, self.emotion(emotion), self.intensity(intensity)], dim=2)  # (B,T,D+128)
@@ -98,13 +113,9 @@ class FaceFormer(nn.Module):
         Autoregressive as published; with truth (B,T,N), each frame is fed the truth's last one instead (teacher forcing), all
         frames at once. lengths (B,): frames that are real in each row; what stands behind them changes nothing and comes out zero.
         """
-        heard, first = self.heard(speech, emotion, intensity), self.style(style)
+        heard, first = self.heard(speech, emotion, intensity, lengths=lengths), self.style(style)
         latents = self._loop(heard, first) if truth is None else self._forced(heard, first, truth)
-        motion: Tensor = self.motion_out(latents)
-        if lengths is not None:
-            mask = torch.arange(speech.shape[1])[None] < lengths[:, None].cpu()  # (B,T)
-            motion = motion * mask[..., None].to(motion)
-        return motion
+        return masked(self.motion_out(latents), frame_mask(lengths, latents))
 
     def _forced(self, heard: Tensor, style: Tensor, truth: Tensor) -> Tensor:
         count, frames, _ = heard.shape

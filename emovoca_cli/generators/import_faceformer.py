@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emovoca_cli import __version__
 from emovoca_cli.config.faceformer import FaceFormerConfig
 from emovoca_cli.config.load import plain_values
 from emovoca_cli.data.template import save_template
-from emovoca_cli.errors import CheckpointError, TopologyError, UsageError
+from emovoca_cli.data.torch_file import TorchState, load_torch_state
+from emovoca_cli.errors import CheckpointError, DataError, TopologyError, UsageError
 from emovoca_cli.files import hash_file
 from emovoca_cli.generators.faceformer import FaceFormer
 from emovoca_cli.generators.own_speech import build_speech, save_speech
@@ -92,7 +95,7 @@ def import_faceformer(
         raise CheckpointError(f"{path} is not whole ({' '.join(str(error).split())}); download it again") from error
     model = FaceFormerModel(network, template=template, encoder="wav2vec2", emotions=(), styles=styles, fps=FPS, style=style)
     model.style_vector()  # refuses an unknown style before anything is written
-    spoken = {name[len(SPEECH) :]: value.numpy() for name, value in published.items() if name.startswith(SPEECH)}
+    spoken = {name[len(SPEECH) :]: value for name, value in published.items() if name.startswith(SPEECH)}
     listener = build_speech(spoken, {name: value.shape for name, value in spoken.items()}, wav2vec2_config, path)
     speech_hash = save_speech(listener, out)
     save_template(template, out / TEMPLATE)
@@ -116,23 +119,16 @@ def import_faceformer(
     return FaceFormerModel.load(out)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> TorchState:
     if not path.is_file():
         raise UsageError(f"{path} does not exist; give FaceFormer's vocaset.pth")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split(". ")[0].splitlines()[0]
-        raise CheckpointError(f"{path} was refused: it holds more than weights ({reason}); nothing in it was run") from error
-    except Exception as error:  # broken bytes make the reader fail in ways that nobody can list
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path} is not a file of torch weights ({reason}); download it again") from error
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"{path} does not hold a table of weights; give FaceFormer's vocaset.pth")
-    return {str(name): value for name, value in content.items()}
+        return load_torch_state(path)
+    except DataError as error:
+        raise CheckpointError(f"{error}; give FaceFormer's vocaset.pth") from error
 
 
-def _translate(published: Mapping[str, Tensor], path: Path) -> tuple[dict[str, Tensor], FaceFormerConfig]:
+def _translate(published: TorchState, path: Path) -> tuple[dict[str, Tensor], FaceFormerConfig]:
     """Their weights under our names, and the settings that their shapes tell."""
     named = {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in PLAIN.items() for part in ("weight", "bias")}
     named |= {f"past.{part}": f"{LAYER}self_attn.in_proj_{part}" for part in ("weight", "bias")}
@@ -141,7 +137,10 @@ def _translate(published: Mapping[str, Tensor], path: Path) -> tuple[dict[str, T
     missing = sorted(theirs for theirs in named.values() if theirs not in published)
     if missing:
         raise CheckpointError(f"{path} misses {missing[0]!r}: it is not a model of FaceFormer")
-    state = {ours: published[theirs].float() for ours, theirs in named.items()}
+    for ours, theirs in named.items():
+        if len(published.shapes[theirs]) != (1 if ours.endswith("bias") or ours.startswith("norms.") else 2):
+            raise CheckpointError(f"{path}: {theirs!r} has shape {published.shapes[theirs]}: it is not a model of FaceFormer")
+    state = {ours: torch.from_numpy(np.asarray(published[theirs], np.float32)) for ours, theirs in named.items()}
     broken = [theirs for ours, theirs in named.items() if not torch.isfinite(state[ours]).all()]
     if broken:
         raise CheckpointError(f"{path}: {broken[0]!r} holds values that are not numbers; download it again")
@@ -164,9 +163,9 @@ def _translate(published: Mapping[str, Tensor], path: Path) -> tuple[dict[str, T
     return state, config
 
 
-def _period(table: Tensor | None) -> int:
+def _period(table: NDArray[Any] | None) -> int:
     """Frames after which the published positional table (1,more than a period,D) repeats."""
     if table is None or table.ndim != 3:
         return FaceFormerConfig.period
-    again = (table[0, 1:] == table[0, :1]).all(dim=1).nonzero()
+    again = np.flatnonzero((table[0, 1:] == table[0, :1]).all(axis=1))
     return int(again[0]) + 1 if len(again) else FaceFormerConfig.period

@@ -10,6 +10,7 @@ import torch
 from emovoca_cli.audio.logmel import LogMel
 from emovoca_cli.errors import UsageError
 from emovoca_cli.generators.faceformer import Loop
+from emovoca_cli.generators.front import KERNEL
 from emovoca_cli.generators.load import SpeechGenerator
 from emovoca_cli.generators.predict import Generator, S2LModel
 from emovoca_cli.generators.predict_faceformer import FaceFormerModel
@@ -63,21 +64,23 @@ class LiveS2L:
 
 
 class LiveFaceFormer:
-    """E-FaceFormer's loop, one turn a frame: a frame hears its own speech alone, so nothing is ahead of it."""
+    """E-FaceFormer's loop, one turn a frame: a frame hears what its front layers reach, and without them its own speech alone.
 
-    past, ahead = 0, 0
+    The window is as wide as that reach, so each frame is what it is in the recording with the same features.
+    """
 
     def __init__(self, model: FaceFormerModel, *, recall: float = RECALL_SECONDS) -> None:
         """Begin with the model's usual style; recall: seconds to look back on at most."""
         self.model = model
+        self.past = self.ahead = KERNEL // 2 * len(getattr(model.network, "front", ()))
         second = round(model.fps)
         self._loop = Loop(model.network, model.style_vector(), room=10 * second, longest=round(recall * model.fps))
 
     def step(self, features: Float, emotion: Float, intensity: Float, frame: int) -> Float:
         """Landmark displacements (68,3) in metres of one row of the window; see `LiveGenerator`."""
-        rows = [torch.from_numpy(np.array(row[frame][None, None], np.float32)) for row in (features, emotion, intensity)]
+        rows = [torch.from_numpy(np.array(row[None], np.float32)) for row in (features, emotion, intensity)]
         with torch.inference_mode():
-            heard = self.model.network.heard(*(row.to(self.model.device) for row in rows))[:, 0]
+            heard = self.model.network.heard(*(row.to(self.model.device) for row in rows))[:, frame]
             state = self._loop.step(heard).cpu().numpy()
         template = self.model.template
         moved = self.model.vertices(state)
@@ -94,8 +97,8 @@ def live_generator(generator: SpeechGenerator, *, look_ahead: float | None = Non
         return LiveS2L(generator.s2l, look_ahead=LOOK_AHEAD_SECONDS if look_ahead is None else look_ahead)
     if isinstance(generator, FaceFormerModel):
         _check_encoder(generator.encoder_name)
-        if look_ahead:
-            raise UsageError("E-FaceFormer hears each frame's own speech alone and has no look-ahead to set; leave it out")
+        if look_ahead is not None:
+            raise UsageError("E-FaceFormer hears as far ahead as it was trained to, there is no look-ahead to set; leave it out")
         return LiveFaceFormer(generator)
     raise UsageError(f"a {type(generator).__name__} cannot follow live speech; use E-S2L or E-FaceFormer")
 

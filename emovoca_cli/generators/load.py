@@ -13,6 +13,7 @@ from emovoca_cli.files import read_json
 from emovoca_cli.generators.predict import Generator
 from emovoca_cli.generators.predict_faceformer import FACEFORMER_KIND, FaceFormerModel
 from emovoca_cli.runtime.checkpoint import CONFIG, find_checkpoint
+from emovoca_cli.runtime.hub import is_hub_name, pull
 from emovoca_cli.types import Float, MeshTemplate
 
 
@@ -56,10 +57,13 @@ class SpeechGenerator(Protocol):
 
 
 def load_generator(model: str | Path = "s2l", *, device: torch.device | None = None) -> SpeechGenerator:
-    """Read a generator: "s2l" is the built-in E-S2L with S2D; a folder of E-FaceFormer; one with s2l/ and s2d/; one of E-S2L.
+    """Read a generator: built in are "s2l" (E-S2L with S2D) and "faceformer"; else a folder of E-FaceFormer, one with s2l/ and
+    s2d/, or one of E-S2L.
 
-    A lone E-S2L is joined with the built-in S2D. Raises UsageError and CheckpointError.
+    A lone E-S2L is joined with the built-in S2D; user/name is fetched from the Hub. Raises UsageError and CheckpointError.
     """
+    if is_hub_name(model):
+        model = pull(str(model))
     if _kind(model) == FACEFORMER_KIND:
         return FaceFormerModel.load(model, device=device)
     return Generator.load(model, "s2d", device=device)

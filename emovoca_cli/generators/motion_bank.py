@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from emovoca_cli.arrays import Npz
 from emovoca_cli.config.faceformer import FaceFormerConfig
 from emovoca_cli.constants import INTENSITIES
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
-from emovoca_cli.errors import DataError
+from emovoca_cli.errors import DataError, EmovocaError
 from emovoca_cli.files import atomic_write
 from emovoca_cli.generators.bank import Half, Preparing, Recording, SpeechBank, one_hots
 from emovoca_cli.generators.motion_space import MotionSpace, fit_space
@@ -90,20 +90,20 @@ def load_motion(
 
 def _cached(source: SequenceSource, cache: Path, key: str) -> MotionBank | None:
     try:
-        with np.load(cache, allow_pickle=False) as stored:
+        with Npz(cache) as stored:
             if str(stored["key"]) != key:
                 return None
             scale, energy = (float(value) for value in stored["numbers"])
             space = MotionSpace(stored["weight"], scale, energy, stored.get("axes"))
             bank = MotionBank(source, space)
-            for name in stored.files:
+            for name in stored:
                 kind, _, entry = name.partition("/")
                 if kind == "track":
                     bank.tracks[entry] = stored[name]
                 elif kind == "landmarks":
                     bank.landmarks[entry] = stored[name]
             return bank
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (EmovocaError, ValueError, KeyError):
         return None  # missing, of other data, or cut short: decode again
 
 

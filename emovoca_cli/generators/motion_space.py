@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from emovoca_cli.config.faceformer import FaceFormerConfig
+from emovoca_cli.constants import INNER_LIP_PAIRS
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.errors import DataError
 from emovoca_cli.generators.faceformer import FaceFormer
+from emovoca_cli.mesh.landmarks import landmark_operator
 from emovoca_cli.types import Float, MeshTemplate
 
 MOUTH = "mouth"
@@ -46,11 +48,21 @@ class MotionSpace:
         flat = coordinates if self.axes is None else coordinates @ self.axes.T
         return np.asarray(flat * (np.float32(self.scale) / self.weight), dtype=np.float32).reshape(len(flat), -1, 3)
 
+    def lip_opening(self, template: MeshTemplate) -> Float:
+        """What each coordinate adds to the opening of the lips (K,), metres: opening of a frame = its coordinates @ these."""
+        corners, weights = landmark_operator(template)
+        flat = np.zeros((len(template.vertices), 3))
+        for upper, lower in INNER_LIP_PAIRS:
+            np.add.at(flat[:, 1], corners[upper], weights[upper] / len(INNER_LIP_PAIRS))
+            np.subtract.at(flat[:, 1], corners[lower], weights[lower] / len(INNER_LIP_PAIRS))
+        sized = flat.reshape(-1) * self.scale / self.weight
+        return np.asarray(sized if self.axes is None else sized @ self.axes, dtype=np.float32)
+
     def unfold(self, network: FaceFormer, config: FaceFormerConfig) -> FaceFormer:
         """The same network over vertices in metres: what comes out is expanded, what is fed back is projected."""
         whole = FaceFormer(
             config,
-            speech_channels=network.speech.in_features,
+            speech_channels=network.speech_channels,
             emotions=network.emotions,
             styles=network.style.in_features,
             outputs=len(self.weight),

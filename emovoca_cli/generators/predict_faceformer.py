@@ -126,7 +126,7 @@ class FaceFormerModel:
         return self.states_of_many([(features, emotion, intensity)], style=style)[0]
 
     def states_of_many(self, clips: Sequence[tuple[Float, Float, Float]], *, style: str | None = None) -> list[Float]:
-        """The same for several clips of any lengths at once; a frame hears nothing later, so padding changes nothing."""
+        """The same for several clips of any lengths at once; padding changes nothing."""
         for features, emotion, intensity in clips:
             wanted = {"emotion": (len(features), len(self.emotions)), "intensity": (len(features), len(INTENSITIES))}
             for name, track in (("emotion", emotion), ("intensity", intensity)):
@@ -140,9 +140,10 @@ class FaceFormerModel:
             )
             for tracks in zip(*clips, strict=True)
         ]
+        lengths = torch.tensor([len(features) for features, _, _ in clips])
         with torch.inference_mode():
             given = self.style_vector(style).expand(len(clips), -1)
-            states = self.network.latents(self.network.heard(*rows), given).cpu().numpy()
+            states = self.network.latents(self.network.heard(*rows, lengths=lengths), given).cpu().numpy()
         return [np.array(row[: len(clip[0])], dtype=np.float32) for row, clip in zip(states, clips, strict=True)]
 
     def vertices(self, motion: Float, *, batch_size: int = 256) -> Float:

@@ -8,9 +8,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from emovoca_cli.config.generators import S2LConfig
 from emovoca_cli.constants import INTENSITIES, LANDMARKS
-
-KERNEL = 5
-"""Frames that a convolution of the front sees."""
+from emovoca_cli.generators.front import frame_mask, front_layers, masked, through_front
 
 POSE_GAIN = 10.0
 """Adam moves a weight by about the learning rate a step, and a batch holds few of the poses: without it they are never reached."""
@@ -31,7 +29,7 @@ class ES2L(nn.Module):
         width = config.speech_dim
         self.register_buffer("scale", torch.ones(()))
         self.speech = nn.Linear(speech_channels, width)
-        self.front = nn.ModuleList(nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2) for _ in range(config.front_layers))
+        self.front = front_layers(width, config.front_layers)
         self.dropout = nn.Dropout(config.dropout if config.front_layers else 0.0)
         self.emotion = nn.Linear(emotions, config.embedding, bias=config.label_bias)
         self.intensity = nn.Linear(len(INTENSITIES), config.embedding, bias=config.label_bias)
@@ -58,14 +56,8 @@ class ES2L(nn.Module):
         lengths (B,) on the CPU: frames that are real in each row. What stands behind them changes nothing, and comes out as zero.
         """
         frames = speech.shape[1]
-        mask = None
-        if lengths is not None and int(lengths.min()) < frames:
-            mask = (torch.arange(frames)[None] < lengths[:, None]).to(speech)[..., None]  # (B,T,1)
-        hidden = _masked(self.speech(speech), mask)
-        for layer in self.front:
-            # residual, so that depth costs the features nothing; padding stays zero, as beyond the ends of a full row
-            update = layer(hidden.transpose(1, 2)).transpose(1, 2)
-            hidden = _masked(hidden + self.dropout(nn.functional.gelu(update)), mask)
+        mask = frame_mask(lengths, speech)
+        hidden = through_front(self.front, self.speech(speech), self.dropout, mask)
         joined = torch.cat([hidden, self.emotion(emotion), self.intensity(intensity)], dim=2)
         if mask is None or lengths is None:
             states, _ = self.lstm(joined)
@@ -75,7 +67,7 @@ class ES2L(nn.Module):
         moved: Tensor = self.output(states)
         if self.pose_frames:
             moved = moved + self._pose(emotion, intensity, mask)
-        moved = _masked(moved, mask) * self.scale
+        moved = masked(moved, mask) * self.scale
         return moved.view(*moved.shape[:2], LANDMARKS, 3)  # (B,T,204) to (B,T,68,3)
 
     def _pose(self, emotion: Tensor, intensity: Tensor, mask: Tensor | None) -> Tensor:
@@ -88,7 +80,3 @@ class ES2L(nn.Module):
         sums = nn.functional.avg_pool1d(window, 2 * half + 1, stride=1).transpose(1, 2)  # (B,T,3K+1)
         moved: Tensor = POSE_GAIN * self.pose(sums[..., :-1] / sums[..., -1:].clamp_min(1e-6))
         return moved
-
-
-def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
-    return values if mask is None else values * mask

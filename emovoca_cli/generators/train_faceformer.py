@@ -36,6 +36,9 @@ from emovoca_cli.runtime.processes import Share, join
 from emovoca_cli.runtime.seeding import seed_everything
 from emovoca_cli.types import Float
 
+STILL = 1e-6
+"""Lips that open less than this on average (metres) have no gap to learn."""
+
 
 @dataclass(frozen=True)
 class FaceFormerTraining:
@@ -79,6 +82,8 @@ def train_faceformer(
         motion = load_motion(source, chosen, config, cache, key, preparing, keep=processes.is_main_process)
     speech = listen(chosen, SpeechBank(encoder, source.fps), copies=config.copies, seed=config.seed, preparing=preparing)
 
+    opening = _opening_unit(motion, [entry.id for entry in chosen["train"]]).to(device)
+
     seed_everything(config.seed)
     model = FaceFormer(
         config, speech_channels=encoder.dim, emotions=len(emotions), styles=len(styles), outputs=motion.space.size
@@ -99,9 +104,7 @@ def train_faceformer(
         # one answer a step: a stream that no sample draws from
         forced = np.random.default_rng((config.seed, share.step, 1)).random() < config.teacher_forcing
         moved = model(*given, truth=truth if forced else None, lengths=lengths)
-        return motion_loss(
-            moved, truth, lengths, energy=motion.space.energy, velocity_weight=config.velocity_weight, counts=share.counts
-        )
+        return motion_loss(moved, truth, lengths, opening=opening, energy=motion.space.energy, config=config, counts=share.counts)
 
     def validate() -> Mapping[str, float]:
         scores = score_motion(model, chosen["val"], emotions, styles, speech, motion, expand=motion.space.expand)
@@ -151,12 +154,21 @@ def train_faceformer(
 
 
 def motion_loss(
-    moved: Tensor, truth: Tensor, lengths: Tensor, *, energy: float, velocity_weight: float, counts: Tensor | None = None
+    moved: Tensor,
+    truth: Tensor,
+    lengths: Tensor,
+    *,
+    opening: Tensor,
+    energy: float,
+    config: FaceFormerConfig,
+    counts: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Squared L2 of the motion and of its frame-to-frame differences, over the frames that are real, as shares of `energy`.
+    """Terms of the loss over the frames that are real, and their weighted sum "loss".
 
-    moved, truth (B,T,N), lengths (B,). 1 = as bad as a face at rest. "loss" is the weighted sum. counts (2,): frames and
-    differences to divide by, where the batch is a share of a larger one; as many as are real by default.
+    moved, truth (B,T,N) coordinates, lengths (B,). "position" and "velocity" are the squared L2 of the motion (the paper's loss)
+    and of its frame-to-frame differences, as shares of `energy`: 1 = as bad as a face at rest. "gap" is ours: the absolute error of
+    the lips' opening, which is coordinates @ `opening` (N,), in units of the training motion's. counts (2,): frames and differences
+    to divide by, where the batch is a share of a larger one; as many as are real by default.
     """
     mask = (torch.arange(truth.shape[1])[None] < lengths[:, None]).to(truth)  # (B,T)
     apart = (moved - truth).square().sum(2) / energy
@@ -164,7 +176,19 @@ def motion_loss(
     frames, differences = (mask.sum(), mask[:, 1:].sum()) if counts is None else counts
     position = (apart * mask).sum() / frames
     velocity = (steps * mask[:, 1:]).sum() / differences.clamp_min(1e-3)  # where there is none, the sum is zero too
-    return {"loss": position + velocity_weight * velocity, "position": position, "velocity": velocity}
+    wide = truth @ opening
+    closed = (1 - wide).clamp(0, 1)  # 1 where the truth's lips are as close as at rest or closer
+    gap = ((1 + config.closure_weight * closed) * (moved @ opening - wide).abs() * mask).sum() / frames
+    loss = position + config.velocity_weight * velocity + config.gap_weight * gap
+    return {"loss": loss, "position": position, "velocity": velocity, "gap": gap}
+
+
+def _opening_unit(motion: MotionBank, names: Sequence[str]) -> Tensor:
+    """From coordinates (N,) to the opening of the lips in units of its own root mean square over some kept sequences."""
+    opening = motion.space.lip_opening(motion.source.template)
+    squares = np.concatenate([np.square(motion.tracks[name].astype(np.float32) @ opening) for name in names])
+    size = float(np.sqrt(squares.mean()))
+    return torch.from_numpy(opening / size if size > STILL else np.zeros_like(opening))
 
 
 def score_motion(

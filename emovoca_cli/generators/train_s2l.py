@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +13,13 @@ import torch
 from torch import Tensor
 
 from emovoca_cli import __version__
+from emovoca_cli.arrays import Npz
 from emovoca_cli.audio.features import speech_encoder
 from emovoca_cli.config.generators import S2LConfig
 from emovoca_cli.config.load import plain_values
 from emovoca_cli.data.sequences import SequenceEntry, SequenceSource
 from emovoca_cli.data.template import save_template
+from emovoca_cli.errors import EmovocaError
 from emovoca_cli.files import atomic_write
 from emovoca_cli.generators.bank import (
     LandmarkBank,
@@ -149,12 +150,12 @@ def _decode(
 ) -> LandmarkBank:
     bank = LandmarkBank(source)
     try:
-        with np.load(cache, allow_pickle=False) as stored:
+        with Npz(cache) as stored:
             if str(stored["key"]) == key:
                 for entry in entries:
                     bank.put(entry, stored[entry.id])
                 return bank
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (EmovocaError, ValueError, KeyError):
         pass  # missing, of other data, or cut short: decode again
     for number, entry in enumerate(entries, 1):
         bank.add(entry)

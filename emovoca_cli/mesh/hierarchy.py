@@ -7,7 +7,6 @@ into, and must look the same way: by distance alone, closed lips would mix upper
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from emovoca_cli.arrays import Npz
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.files import atomic_write
 from emovoca_cli.mesh.decimate import Decimation, decimate
@@ -90,7 +90,7 @@ class Hierarchy:
         if not path.is_file():
             raise UsageError(f"{path} does not exist; a checkpoint keeps its hierarchy in hierarchy.npz")
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with Npz(path, "an emovoca hierarchy") as data:
                 if int(data["schema"]) > SCHEMA:
                     raise DataError(
                         f"{path} has hierarchy schema {int(data['schema'])}, this version reads up to {SCHEMA}; update emovoca"
@@ -109,7 +109,7 @@ class Hierarchy:
                     down=tuple(data[f"down{index}"] for index in range(count - 1)),
                     up=tuple((data[f"up_indices{index}"], data[f"up_weights{index}"]) for index in range(count - 1)),
                 )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is not an emovoca hierarchy ({error})") from error
         found._check(path)
         return found

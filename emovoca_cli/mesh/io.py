@@ -6,6 +6,7 @@ read here: trimesh regroups an OBJ's vertices by material and texture coordinate
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,8 @@ from emovoca_cli.mesh.topology import AnyFloat, AnyInt
 from emovoca_cli.types import Float, Int
 
 SUFFIXES = (".ply", ".obj")
+LARGEST_FILE = 1 << 29
+"""Bytes of the largest mesh file that is read; one of a million vertices has about 100 MB as text."""
 
 
 def read_mesh(path: Path) -> tuple[Float, Int]:
@@ -36,6 +39,8 @@ def read_mesh(path: Path) -> tuple[Float, Int]:
     reader = {".ply": _read_ply, ".obj": _read_obj}.get(path.suffix.lower())
     if reader is None:
         raise UsageError(f"{path} is a {path.suffix or 'file without suffix'}, not a mesh format read here; give .ply or .obj")
+    if path.stat().st_size > LARGEST_FILE:
+        raise DataError(f"{path} has {path.stat().st_size >> 20} MB, at most {LARGEST_FILE >> 20} are read; give a smaller mesh")
     vertices, faces = _guarded(reader, path)
     if len(vertices) == 0:
         raise DataError(f"{path} has no vertices; give a triangle mesh as .ply or .obj")
@@ -87,14 +92,26 @@ def _guarded(reader: Callable[[Path], Arrays], path: Path) -> Arrays:
 
 
 def _read_ply(path: Path) -> Arrays:
-    with path.open("rb") as stream:
-        # Without fix_texture, trimesh would split vertices along texture seams.
-        content: dict[str, Any] = load_ply(stream, fix_texture=False, skip_materials=True)
+    data = path.read_bytes()
+    _check_counts(path, data)
+    # Without fix_texture, trimesh would split vertices along texture seams.
+    content: dict[str, Any] = load_ply(io.BytesIO(data), fix_texture=False, skip_materials=True)
     faces = content.get("faces")
     triangles = np.zeros((0, 3), dtype=np.int64) if faces is None else np.asarray(faces, dtype=np.int64)
     if triangles.ndim != 2 or triangles.shape[1] != 3:
         triangles = np.asarray(trimesh.geometry.triangulate_quads(triangles), dtype=np.int64)
     return np.asarray(content["vertices"], dtype=np.float64).reshape(-1, 3), triangles
+
+
+def _check_counts(path: Path, data: bytes) -> None:
+    """Compare what the header promises with the file: every element takes a byte at least."""
+    head, end, body = data.partition(b"end_header")
+    if not data.startswith(b"ply") or not end:
+        raise DataError(f"{path} is not a readable .ply mesh (its header does not begin with ply or has no end)")
+    for line in head.decode("latin1").splitlines():
+        words = line.split()
+        if words[:1] == ["element"] and not (len(words) == 3 and words[2].isdigit() and int(words[2]) <= len(body)):
+            raise DataError(f"{path} promises {' '.join(words[1:])[:60]} elements in {len(body)} bytes; it is cut off or crafted")
 
 
 def _read_obj(path: Path) -> Arrays:

@@ -67,7 +67,11 @@ class _Bags(torch.autograd.Function):
 
 
 def shared_matmul(weight: Tensor, x: Tensor) -> Tensor:
-    """weight (O,I) times every x[v] of x (V,I,B): (V,O,B)."""
+    """weight (O,I) times every x[v] of x (V,I,B): (V,O,B); under autocast in its lower precision, as torch's own products."""
+    if torch.is_autocast_enabled(x.device.type):
+        # before the function: its backward pass runs outside of autocast and has to meet one precision
+        lower = torch.get_autocast_dtype(x.device.type)
+        weight, x = weight.to(lower), x.to(lower)
     y: Tensor = _SharedMatmul.apply(weight, x)  # type: ignore[no-untyped-call]
     return y
 

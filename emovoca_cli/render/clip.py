@@ -233,7 +233,7 @@ def _skin_look(template: MeshTemplate) -> tuple[Float, Float]:
 
 
 def _part_material(part: Part) -> Material:
-    if part.drive.startswith("eye"):
+    if part.name.startswith("eye"):
         return EYE
     if part.name.startswith("teeth"):
         return TEETH

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from emovoca_cli.constants import LANDMARKS
 from emovoca_cli.errors import DataError, TopologyError
-from emovoca_cli.mesh.landmarks import GAZE_DEGREES, GAZE_DRAG, landmark_points
-from emovoca_cli.types import Float, MeshTemplate, Part
+from emovoca_cli.mesh.gaze import ball_centre, gaze_yaw, yaw_turns
+from emovoca_cli.mesh.landmarks import landmark_points
+from emovoca_cli.types import Float, MeshTemplate
 
-LID_LANDMARKS = (37, 38, 40, 41, 43, 44, 46, 47)
-"""Upper and lower lids of both eyes, without the corners, which do not follow the gaze."""
-
-DRAG_PER_DEGREE = GAZE_DRAG / GAZE_DEGREES
-"""Sideways drag of the lids a degree of gaze, as a share of the outer-eye distance."""
-
-GAZE_LIMIT = 35.0
-"""Degrees that an eye turns at most."""
-
-_DRAG_NOISE = 0.00015 / 0.089
 _OUTER_EYES = (36, 45)
 _BROWS = slice(17, 27)
 
@@ -60,26 +48,11 @@ def apply(transform: Matrix, points: Float) -> Float:
     )
 
 
-def gaze_yaw(landmarks: Float, rest: Float) -> NDArray[np.float64]:
-    """Degrees (T,) that both eyes look to the subject's left, from lid landmarks (T,68,3) against their rest (68,3).
-
-    A lid slides a little with the cornea under it. Blinks and squints pull the two eyes' lids in opposite directions, so the mean
-    over both eyes is free of them. Up and down is not estimated: blinking and squinting move lids up and down far more
-    than gaze does.
-    """
-    lids = list(LID_LANDMARKS)
-    reference = np.linalg.norm(rest[_OUTER_EYES[0]] - rest[_OUTER_EYES[1]])
-    drag = (np.asarray(landmarks, np.float64)[:, lids, 0] - rest[lids, 0]).mean(axis=1) / max(float(reference), 1e-9)
-    # Below the noise of a predicted face the eyes rest; well above it nothing is taken away.
-    drag = drag * drag**2 / (drag**2 + _DRAG_NOISE**2)
-    return np.asarray(np.clip(drag / DRAG_PER_DEGREE, -GAZE_LIMIT, GAZE_LIMIT), np.float64)
-
-
 def part_motions(base: MeshTemplate, neutral: Float, vertices: Float) -> list[Matrix]:
     """Transforms (T,4,4), one array a part of `base`, that take its rest vertices to each frame.
 
     base: the template that the parts were made for; neutral (V,3): the clip's own face at rest on that topology;
-    vertices (T,V,3). Head parts follow the skull, jaw parts the rigid motion of their anchors, eyes the skull and the gaze.
+    vertices (T,V,3). Head parts follow the skull, jaw and own parts the rigid motion of their anchors, eyes the skull and the gaze.
     Raises TopologyError for another vertex count and DataError for an unknown drive.
     """
     count = len(base.vertices)
@@ -96,12 +69,12 @@ def part_motions(base: MeshTemplate, neutral: Float, vertices: Float) -> list[Ma
         fit = similarity(base.vertices[anchors], neutral[anchors]) if len(anchors) else np.eye(4)
         if part.drive == "head":
             motion = skull
-        elif part.drive == "jaw":
+        elif part.drive in ("jaw", "own"):
             motion = similarity(neutral[anchors], vertices[:, anchors], scale=False)
         elif part.drive in ("eye_left", "eye_right"):
-            motion = skull @ _turn(apply(fit, _centre(part)[None])[0], gaze)
+            motion = skull @ _turn(apply(fit, ball_centre(part.vertices).astype(np.float32)[None])[0], gaze)
         else:
-            raise DataError(f"part {part.name} is driven by {part.drive!r}, expected head, jaw, eye_left or eye_right")
+            raise DataError(f"part {part.name} is driven by {part.drive!r}, expected head, jaw, own, eye_left or eye_right")
         motions.append(motion @ fit)
     return motions
 
@@ -130,23 +103,9 @@ def _skull_motion(base: MeshTemplate, neutral: Float, vertices: Float) -> tuple[
 
 def _turn(centre: Float, degrees: NDArray[np.float64]) -> Matrix:
     """Rotations (T,4,4) about the vertical through a centre (3,), positive towards +x."""
-    angle = np.radians(degrees)
-    out: Matrix = np.zeros((len(angle), 4, 4))
-    out[:, 0, 0] = out[:, 2, 2] = np.cos(angle)
-    out[:, 0, 2], out[:, 2, 0] = np.sin(angle), -np.sin(angle)
-    out[:, 1, 1] = out[:, 3, 3] = 1.0
+    out: Matrix = np.zeros((len(degrees), 4, 4))
+    out[:, :3, :3] = yaw_turns(degrees)
+    out[:, 3, 3] = 1.0
     point = np.asarray(centre, np.float64)
     out[:, :3, 3] = point - out[:, :3, :3] @ point
     return out
-
-
-def _centre(part: Part) -> Float:
-    """Centre (3,) of the sphere that fits a part's vertices best, or their mean where none does."""
-    points = np.asarray(part.vertices, np.float64)
-    mean = points.mean(axis=0)
-    local = points - mean
-    system: Any = np.concatenate([2 * local, np.ones((len(local), 1))], axis=1)
-    answer, _, rank, _ = np.linalg.lstsq(system, (local * local).sum(axis=1), rcond=None)
-    reach = math.sqrt(float((local * local).sum(axis=1).max()))
-    inside = rank == 4 and float(np.linalg.norm(answer[:3])) < reach
-    return np.asarray(mean + answer[:3] if inside else mean, np.float32)

@@ -31,7 +31,7 @@ from emovoca_cli.types import MeshTemplate
 COLUMNS = (
     Column("difference_before", "|A − B| before", 3, "neither"),
     Column("difference_after", "|A − B| after", 3, "neither"),
-    Column("moved", "largest change of A − B", 6, "neither"),
+    Column("moved", "largest change of A − B", 8, "neither"),
     Column("sum_before", "|A + B| before", 3, "neither"),
     Column("sum_after", "|A + B| after", 3, "neither"),
     Column("reversed_mm", "Reversed from DE-SD mm", 3, "neither"),

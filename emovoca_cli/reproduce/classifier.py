@@ -6,7 +6,7 @@ It never sees speech. What it recognises in a mixture is therefore the emotion t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KIND = "classifier"
+
+VALIDATION_FRAMES = 256
+"""Frames of the validation identities that are judged at every checkpoint."""
 
 
 class ClassifierNet(nn.Module):
@@ -128,6 +131,11 @@ class LabelledFrames:
             raise DataError(f"{store.root} has no {split} frame of {missing[0]!r}; its labels: {', '.join(store.labels)}")
         return cls(sampler, np.concatenate(numbers).astype(np.int64), found.astype(np.int64), tuple(labels))
 
+    def spread(self, count: int) -> LabelledFrames:
+        """At most `count` of them, evenly chosen."""
+        places = np.unique(np.linspace(0, len(self.numbers) - 1, count).round().astype(np.int64))
+        return replace(self, numbers=self.numbers[places], targets=self.targets[places])
+
     def batch(self, step: int, size: int, seed: int) -> tuple[Float, NDArray[np.int64]]:
         """Displacements (B,V,3), metres, and targets (B,) of a step: shuffled anew each epoch, from the seed and the step alone."""
         count = len(self.numbers)
@@ -184,7 +192,9 @@ def train_classifier(
         right = (scores.detach().argmax(dim=1) == wanted).float().mean()
         return {"loss": F.cross_entropy(scores, wanted), "accuracy": right}
 
-    held = LabelledFrames.gather(expression, "val", names, config.strength) if expression.select(split="val") else None
+    held = None
+    if expression.select(split="val"):
+        held = LabelledFrames.gather(expression, "val", names, config.strength).spread(VALIDATION_FRAMES)
 
     def validate() -> Mapping[str, float]:
         return {} if held is None else {"val_accuracy": accuracy_on(Classifier(net, names, expression.template, out), held)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,9 +22,22 @@ def _silent(what: str, done: int, total: int) -> None:
     pass
 
 
+@dataclass(frozen=True)
+class Given:
+    """What the user brings along: folders of other systems' predictions and clips (.npz) by name, moments in seconds to show.
+
+    match: what predictions are called, {id} for the test sequence.
+    """
+
+    predictions: Mapping[str, Path] = field(default_factory=dict)
+    match: str = "{id}"
+    clips: Mapping[str, Path] = field(default_factory=dict)
+    moments: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Data (a talk and an expression store of one topology), scale, seeds, the cells to keep work in, device and progress."""
+    """Data (two stores of one topology), scale, seeds, the cells to keep work in, device, progress, and what else is given."""
 
     talk: Store
     expression: Store
@@ -32,6 +46,7 @@ class Job:
     cells: Cells
     device: torch.device
     progress: Progress = _silent
+    given: Given = field(default_factory=Given)
 
     @property
     def data_hashes(self) -> dict[str, str]:

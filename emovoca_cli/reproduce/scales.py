@@ -13,7 +13,11 @@ from emovoca_cli.errors import UsageError
 RESULTS: Mapping[str, str] = {
     "table1": "weighted against plain loss, double against single encoder",
     "table2": "ways of joining the codes, by an expression classifier and by what a good mixture is",
+    "table3": "generators trained on EmoVOCA, on emotional and on neutral speech, beside other systems",
     "fig3": "the grid of mixtures, DE-SD beside interpolation, what the decoder's layers do",
+    "fig4": "errors of both generators by emotion and intensity",
+    "fig5": "generators and other clips side by side at chosen moments",
+    "fig6": "labels that change in the middle of a sentence",
 }
 """Results of the paper by name, and what each is."""
 

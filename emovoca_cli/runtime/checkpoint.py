@@ -119,7 +119,9 @@ def load_checkpoint(path: str | Path, *, kind: str) -> Checkpoint:
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The folder of a model: a path, or the name of a built-in one. Raises UsageError, naming the built-in ones."""
+    """The folder of a model: a path, the name of a built-in one, or user/name in the Hub. Raises UsageError."""
+    from emovoca_cli.runtime.hub import is_hub_name, pull  # it reads what is written here
+
     folder = Path(path)
     if (folder / CONFIG).is_file():
         return folder
@@ -127,6 +129,11 @@ def find_checkpoint(path: str | Path) -> Path:
     names = sorted(place.parent.name for place in built_in.glob(f"*/{CONFIG}"))
     if str(path) in names:
         return built_in / str(path)
+    if is_hub_name(path):
+        fetched = pull(str(path))
+        if (fetched / CONFIG).is_file():
+            return fetched
+        raise UsageError(f"{path} in the Hub is a pair (s2l and s2d), not one model; `emovoca pull {path} --out DIR` gives both")
     what = f"{folder} is a folder without {CONFIG}" if folder.is_dir() else f"there is no model {str(path)!r}"
     raise UsageError(
         f"{what}; give a folder that `emovoca train` wrote or a built-in name ({', '.join(names) or 'none is installed'})"

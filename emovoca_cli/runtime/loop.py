@@ -24,7 +24,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from emovoca_cli.config.loop import LoopSettings
-from emovoca_cli.errors import EmovocaError
+from emovoca_cli.errors import EmovocaError, UsageError
 from emovoca_cli.runtime.processes import Share, average_gradients, average_values, from_main, join, same_start
 from emovoca_cli.runtime.record import Log, write_run
 from emovoca_cli.runtime.seeding import seed_batch
@@ -89,6 +89,8 @@ def train_loop(
     place = folder / TRAINING
     begun = time.monotonic()
     accelerator = join(device, settings)
+    if settings.patience and validate is None:
+        raise UsageError("patience needs scores, and this training has no validation; set patience=0")
     main = accelerator.is_main_process
     if accelerator.num_processes > 1:
         mark = {**mark, "processes": accelerator.num_processes}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import soundfile
 
 from emovoca_cli.audio.io import frame_count, load_speech, prepare_speech
 from emovoca_cli.errors import DataError, UsageError
+from tests.helpers import peak_memory
 
 pytestmark = pytest.mark.unit
 
@@ -66,6 +68,19 @@ def test_bad_files_are_named(tmp_path: Path, content: object, error: type[Except
         load_speech(path)
     assert "\n" not in str(caught.value)
     assert "bad.wav" in str(caught.value)
+
+
+def test_a_length_that_a_header_merely_claims_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, tone(1.0, 16000), 16000)
+    whole = load_speech(path)
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F  # the upper bits of the 36 that count samples: 68 billion of them
+    path.write_bytes(content)
+    assert soundfile.info(str(path)).frames > 1 << 35
+    with peak_memory() as peak, contextlib.suppress(DataError):  # some versions of libsndfile do not read such a file at all
+        np.testing.assert_array_equal(load_speech(path), whole)
+    assert peak() < 1 << 25
 
 
 def test_a_cut_off_flac_is_not_audio(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ def test_bytes_become_the_same_samples_however_they_are_cut(cuts: list[int], rat
     samples = np.random.default_rng(0).integers(-20_000, 20_000, size=10_000).astype("<i2")
     data, reader = samples.tobytes(), PcmReader(rate)
     edges = [0, *sorted(cuts), len(data)]
-    parts = [reader.read(data[start:end]) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [reader.read(data[start:end]) for start, end in pairwise(edges)]
     seen = np.concatenate([*parts, reader.read(b"", last=True)])
     truth = samples.astype(np.float32) / 32768
     np.testing.assert_allclose(seen, truth if rate == SAMPLE_RATE else soxr.resample(truth, rate, SAMPLE_RATE), atol=1e-6)

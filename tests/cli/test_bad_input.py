@@ -109,7 +109,8 @@ def test_faces_that_do_not_fit(fails: Fails, tmp_path: Path) -> None:
         ("words.ply", "words.ply"),
     ):
         assert word in fails("mix", "--talk", name, "--expr", name, code=1), name
-        assert word in fails("animate", "a.wav", "--template", name, "--out", "clip.npz", code=1), name
+        code = 2 if name == "other.ply" else 1  # a mesh of no known topology only lacks its landmarks
+        assert word in fails("animate", "a.wav", "--template", name, "--out", "clip.npz", code=code), name
     assert "neither a file nor" in fails("animate", "a.wav", "--template", "nobody", "--out", "clip.npz", code=2)
     assert "missing.ply" in fails("mix", "--talk", "missing.ply", "--expr", "missing.ply", code=2)
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from emovoca_cli.cli.app import run
+from emovoca_cli.data.template import save_template
+from emovoca_cli.demo.head import load_head
+from emovoca_cli.files import write_json
+from emovoca_cli.generators.load import load_generator
 from emovoca_cli.mesh.io import read_mesh
-from emovoca_cli.types import Clip
+from emovoca_cli.mesh.landmarks import landmark_points
+from emovoca_cli.types import Clip, MeshTemplate
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +60,8 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obj
         "train s2d",
         "train faceformer",
         "train classifier",
+        "push",
+        "pull",
         "import faceformer",
         "evaluate score",
         "reproduce",
@@ -123,6 +132,48 @@ def test_animate_an_identity_and_draw_it(here: Path, capsys: pytest.CaptureFixtu
     about = answer(capsys, "info", "clip.npz")
     assert about["emotions"] == ["angry"]
     assert "arguments" in about["provenance"]  # type: ignore[operator]
+
+
+def test_another_rigs_eyes_and_teeth_are_drawn(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = load_head().template
+    rig = replace(head, faces=np.roll(head.faces, 1, axis=0), landmark_faces=(head.landmark_faces + 1) % len(head.faces))
+    (here / "my-data" / "talk").mkdir(parents=True)
+    save_template(rig, here / "my-data" / "talk" / "template.npz")
+    points = landmark_points(rig.vertices, rig.faces, rig.landmark_faces, rig.landmark_weights)
+    shape = np.zeros((1, 0), np.float32), np.zeros(1, np.float32)
+    Clip(rig.vertices[None], rig.faces, rig.vertices, points[None], 30.0, (), *shape, {}).save(here / "rig.npz")
+    drawn = {}
+    for name, more in (("bare", []), ("whole", ["--template", "my-data"])):
+        answer(capsys, "render", "rig.npz", "--out", name, "--size", "128", "--backend", "embreex", *more)
+        drawn[name] = np.asarray(Image.open(next((here / name).glob("*.png"))), np.float32).mean(axis=2)
+    brighter = drawn["whole"] - drawn["bare"]
+    assert brighter.max() > 60  # the white of the eyes, where the bare skin has holes
+    assert run(["render", "rig.npz", "--out", "x.mp4", "--template", "s2d"]) == 2
+    assert "is no template.npz" in capsys.readouterr().err
+    save_template(head, here / "head.npz")
+    assert run(["render", "rig.npz", "--out", "x.mp4", "--template", "head.npz"]) == 1
+    assert "or other faces" in capsys.readouterr().err
+
+    # animate draws with what its model was made on
+    loaded = load_generator("s2l")
+    monkeypatch.setattr(type(loaded), "template", rig)
+    monkeypatch.setattr("emovoca_cli.generators.load.load_generator", lambda *_, **__: loaded)
+    seen: list[MeshTemplate] = []
+    monkeypatch.setattr("emovoca_cli.render.clip.render_clip", lambda clip, template, out, **_: seen.append(template))
+    samples, rate = soundfile.read(ROOT / "examples" / "speech.wav")
+    soundfile.write(here / "short.wav", samples[: rate // 2], rate)
+    run(["animate", "short.wav", "--render", "out.mp4"])
+    assert seen == [rig]
+
+
+def test_info_of_a_data_folder_says_the_licence_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part in ("talk", "expression"):
+        write_json(here / "data" / part / "manifest.json", {"kind": part, "licence": "mine"})
+    assert answer(capsys, "info", "data")["licence"] == "mine"
+    write_json(here / "data" / "expression" / "manifest.json", {"kind": "expression", "licence": "another's"})
+    assert answer(capsys, "info", "data")["licence"] == "mine; another's"
 
 
 def test_info_of_built_in_models(capsys: pytest.CaptureFixture[str]) -> None:

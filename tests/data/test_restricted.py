@@ -14,7 +14,7 @@ import scipy.sparse
 
 from emovoca_cli.data.restricted import load_npy, load_pickle
 from emovoca_cli.errors import DataError, UsageError
-from tests.helpers import shared_data
+from tests.helpers import peak_memory, shared_data
 
 pytestmark = pytest.mark.unit
 
@@ -109,22 +109,95 @@ def test_the_message_for_os_system_is_one_line_with_the_name(tmp_path: Path) -> 
     )
 
 
-@pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        (Call(bytearray, 1 << 40), "bytearray of length 1099511627776"),
-        (Call(bytes, 1 << 40), "bytes of length"),
-        (Call(list, Call(range, 0, 1 << 60)), "range of more than 1048576 numbers"),
-        (Call(set, Call(range, -(1 << 70), 0)), "range of more than"),
-    ],
-)
-def test_lengths_that_are_only_claimed_take_no_memory(tmp_path: Path, call: Call, said: str) -> None:
+def old(name: str, *parts: bytes) -> bytes:
+    """A pickle of protocol 0 that calls a name with parts."""
+    module, _, function = name.rpartition(".")
+    return f"c{module}\n{function}\n(".encode() + b"".join(parts) + b"tR"
+
+
+REAL = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+FLOAT = old("numpy.dtype", b"S'f8'\n", b"I0\n", b"I1\n") + b"(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"
+OBJECT = old("numpy.dtype", b"S'O8'\n", b"I0\n", b"I1\n") + b"(I3\nS'|'\nNNNI-1\nI-1\nI0\ntb"
+CLAIMS = {
+    "bytearray": (pickle.dumps(Call(bytearray, 1 << 40), 2), "asks to run builtins.bytearray of length 1099511627776"),
+    "bytes": (pickle.dumps(Call(bytes, 1 << 40), 2), "asks to run builtins.bytes of length"),
+    "list": (pickle.dumps(Call(list, Call(range, 0, 1 << 60)), 2), "asks to run builtins.list"),
+    "set": (pickle.dumps(Call(set, Call(range, 0, 1 << 40)), 2), "asks to run builtins.set of 1099511627776 bytes or values"),
+    "endless": (pickle.dumps(Call(set, Call(range, -(1 << 70), 0)), 2), "is not a readable pickle"),
+    "long bytes": (b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b"ab.", "is not a readable pickle"),
+    "long text": (b"\x80\x04\x8d" + (1 << 40).to_bytes(8, "little") + b"ab.", "is not a readable pickle"),
+    "long bytearray": (b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"ab.", "is not a readable pickle"),
+    "long frame": (b"\x80\x04\x95" + (1 << 40).to_bytes(8, "little") + b"ab.", "is not a readable pickle"),
+    "far part": (b"\x80\x02}r\xff\xff\xff\xef(Nj\xff\xff\xff\x0fs.", "is not a readable pickle"),
+    "array": (REAL.replace(b"(I0\nt", b"(L1099511627776L\nt") + b".", "_reconstruct of numpy.ndarray with shape"),
+    "array called": (old("numpy.ndarray", b"(L1099511627776L\nt") + b".", "asks to run numpy.ndarray with 1 values"),
+    "filled": (REAL + b"(I1\n(L1099511627776L\nt" + FLOAT + b"I0\nS'12345678'\ntb.", "promises 8796093022208 bytes and has 8"),
+    "objects": (REAL + b"(I1\n(L1099511627776L\nt" + OBJECT + b"I0\n(lNatb.", "another number of them than its shape"),
+    "pointers": (REAL + b"(I1\n(I1\nt" + OBJECT + b"I0\nS'12345678'\ntb.", "another number of them than its shape"),
+    "type": (old("numpy.dtype", b"S'V99999999999'\n") + b".", "asks to run numpy.dtype of 'V99999999999'"),
+    "nothing": (
+        REAL + b"(I1\n(L1099511627776L\nt" + FLOAT.replace(b"'f8'", b"'S0'") + b"I0\nS''\ntb.", "promises 0 bytes and has 0",
+    ),
+    "scalar": (
+        old("numpy.core.multiarray.scalar", FLOAT.replace(b"'f8'", b"'S99999999'"), b"S'1'\n") + b".", "with 1 bytes",
+    ),
+    "object scalar": (old("numpy.core.multiarray.scalar", OBJECT, b"S'12345678'\n") + b".", "multiarray.scalar of object"),
+    "sparse called": (
+        pickle.dumps(Call(scipy.sparse.csr_matrix, (1 << 24, 1)), 2), r"asks to run scipy.sparse.csr_matrix with 1 values",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(CLAIMS))
+def test_lengths_that_are_only_claimed_take_no_memory(tmp_path: Path, name: str) -> None:
+    content, said = CLAIMS[name]
     path = tmp_path / "evil.pkl"
-    path.write_bytes(pickle.dumps(call, 2))
-    with pytest.raises(DataError, match=f"asks to run builtins.{said}"):
+    path.write_bytes(content)
+    with peak_memory() as peak, pytest.raises(DataError, match=said) as caught:
         load_pickle(path)
-    path.write_bytes(pickle.dumps([b"", b"x", bytearray(b"yz"), range(1, 9, 2)], 2))
-    assert load_pickle(path) == [b"", b"x", bytearray(b"yz"), range(1, 9, 2)]
+    assert "\n" not in str(caught.value)
+    assert peak() < 1 << 24
+
+
+def test_plain_lengths_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "data.pkl"
+    for protocol in (2, 5):
+        path.write_bytes(pickle.dumps([b"", b"x", bytearray(b"yz"), range(1, 9, 2)], protocol))
+        assert load_pickle(path) == [b"", b"x", bytearray(b"yz"), range(1, 9, 2)]
+
+
+def test_copies_of_copies_are_refused(tmp_path: Path) -> None:
+    one = b"c__builtin__\nset\n(g0\ntR0"  # a set of the list that part 0 is
+    path = tmp_path / "evil.pkl"
+    head = b"(l" + b"".join(b"I%d\na" % number for number in range(100_000)) + b"p0\n0"
+    path.write_bytes(head + one * 10 + b"N.")
+    assert load_pickle(path) is None  # a million values: within the slack
+    path.write_bytes(head + one * 1000 + b"N.")
+    with peak_memory() as peak, pytest.raises(DataError, match=r"asks to run builtins\.set of 100000 bytes or values, more than"):
+        load_pickle(path)
+    assert peak() < 1 << 26
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, scipy.sparse.coo_matrix])
+def test_sparse_matrices_that_lie_are_refused(tmp_path: Path, kind: Any) -> None:
+    path = tmp_path / "evil.pkl"
+
+    def attempt(**lies: Any) -> None:
+        matrix = kind(np.diag([1.0, 2.0]))
+        matrix.__dict__.update(lies)
+        path.write_bytes(pickle.dumps(matrix, 2))
+        load_pickle(path)
+
+    attempt()
+    with peak_memory() as peak, pytest.raises(DataError, match="a sparse matrix promises 1099511627776 x 2 numbers"):
+        attempt(_shape=(1 << 40, 2))
+    assert peak() < 1 << 22
+    far = np.array([0, 1 << 20], np.int32)
+    with pytest.raises(DataError, match="is not a readable pickle"):
+        attempt(**({"coords": (far, far), "row": far} if kind is scipy.sparse.coo_matrix else {"indices": far}))
+    if kind is not scipy.sparse.coo_matrix:
+        with pytest.raises(DataError, match="is not a readable pickle"):
+            attempt(indptr=np.array([0, 1, 1 << 20], np.int32))
 
 
 def test_persistent_references_and_codecs_are_refused(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_verify_names_each_bad_file(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in problems] == ["clips/ann_s0.npy", "neutral/bob.npy", "speech.json"]
     assert "missing" in problems[0]
     assert "hash" in problems[1]
-    with pytest.raises(DataError, match=r"ann_s0.npy cannot be read"):
+    with pytest.raises(DataError, match=r"ann_s0.npy does not exist; run the command that wrote it again"):
         store.displacement("ann_s0")
 
 
@@ -123,6 +123,17 @@ def test_a_stopped_run_continues_where_it_stopped(tmp_path: Path) -> None:
     assert whole.verify() == []
     assert sorted(path.name for path in whole.root.iterdir()) == ["basis", "clips", MANIFEST, "neutral", "template.npz"]
     assert _write_stopped(tmp_path / "s", 99) == []
+
+
+def test_what_a_killed_run_left_half_written_is_swept_away(tmp_path: Path) -> None:
+    _write_stopped(tmp_path / "whole", 99)
+    half = tmp_path / "whole" / "clips" / ".c1-0123abcd.npy"
+    mine = [tmp_path / "whole" / "clips" / name for name in (".notes-0123abcd.txt", ".c1-old.npy", ".other-0123abcd.npy")]
+    for file in (half, *mine):
+        file.write_bytes(b"half")
+    _write_stopped(tmp_path / "whole", 99)
+    assert not half.exists()
+    assert all(file.exists() for file in mine)
 
 
 def test_another_build_is_not_mixed_in(tmp_path: Path) -> None:

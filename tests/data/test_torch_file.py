@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 import torch
 
+from emovoca_cli.data import torch_file
 from emovoca_cli.data.torch_file import load_torch_state
 from emovoca_cli.errors import DataError, UsageError
+from tests.helpers import peak_memory
 
 pytestmark = pytest.mark.unit
 FORMATS = {"zip": True, "legacy": False}
@@ -169,8 +171,21 @@ def test_compressed_and_endless_pickles_are_refused(tmp_path: Path) -> None:
     assert bomb.stat().st_size < 1 << 20
     with pytest.raises(DataError, match="compressed"):
         load_torch_state(bomb)
-    with pytest.raises(DataError, match="numbers its parts up to 4026531839"):
-        load_torch_state(forged(tmp_path / "memo.pt", b"\x80\x02}r\xff\xff\xff\xef."))
+    far = forged(tmp_path / "memo.pt", b"\x80\x02}r\xff\xff\xff\xef.")  # names its first part number 4,026,531,839
+    long = forged(tmp_path / "long.pt", b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b"ab.")
+    for path in (far, long):
+        with peak_memory() as peak, pytest.raises(DataError, match=r"holds no tensors|is not a readable checkpoint"):
+            load_torch_state(path)
+        assert peak() < 1 << 22
+
+
+@pytest.mark.parametrize("how", FORMATS)
+def test_a_pickle_longer_than_any_checkpoints_is_refused(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "model.tar", {"w": torch.ones(2), "note": "x" * 50_000}, how)
+    assert load_torch_state(path)["w"].tolist() == [1, 1]
+    monkeypatch.setattr(torch_file, "LARGEST_PICKLE", 20_000)
+    with pytest.raises(DataError, match="has a pickle of more than 0 MB"):
+        load_torch_state(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x80\x02}.", b"\x80\x02N.", pickle.dumps(np.zeros(9))])

@@ -134,7 +134,7 @@ def spoil(folder: Path, faces: np.ndarray) -> dict[str, str]:
         f"{FIRST}_sentence02": "order",
         f"{FIRST}_sentence40": "turned by 90 degrees",
         f"{SECOND}_sentence01": "30 frames for 0.80 s",
-        f"{SECOND}_sentence02": "is it whole",
+        f"{SECOND}_sentence02": "promises ",
     }
 
 

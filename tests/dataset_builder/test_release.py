@@ -217,7 +217,7 @@ def test_broken_sequences_are_named_and_the_rest_is_read(tmp_path: Path, flame: 
     said = {Path(row["file"]).name: row["problem"] for row in facts["problems"]}
     assert set(said) == set(names.values())
     for kind, word in (
-        ("Afraid", "mapped"),
+        ("Afraid", "is not an .npy file"),
         ("Disgust", "says 7"),
         ("Irritated1", "no speech"),
         ("Sad1", "frame 3"),

@@ -159,7 +159,7 @@ def test_broken_inputs_are_named(root: Path, refused: Refused) -> None:
         assert word in refused(code=1), word
     (root / "pred" / "A.npy").write_bytes(b"hello")
     said = refused(code=1)
-    assert "A.npy is not a readable .npy array (no NumPy file, or one of Python objects)" in said
+    assert "A.npy is not an .npy file" in said
     assert "unsafely" not in said
     np.save(root / "pred" / "A.npy", np.array([{}], dtype=object), allow_pickle=True)
     assert "A.npy" in refused(code=1)
@@ -186,7 +186,7 @@ def test_clips_with_numbers_that_are_none_are_named_whatever_holds_them(root: Pa
         assert "frames a second, expected a positive number" in refused(code=1)
     path.write_text("words")
     said = refused(code=1)
-    assert "A.npz is not an emovoca clip (no NumPy file, or one of Python objects)" in said
+    assert "A.npz is not an emovoca clip" in said
     assert "unsafely" not in said
 
 

@@ -71,7 +71,7 @@ class Twin:
     @torch.no_grad()
     def predict(self, speech: Tensor, emotion: Tensor, intensity: Tensor, style: Tensor) -> Tensor:
         model, frames = self.model, speech.shape[1]
-        memory = model.speech(speech)
+        memory = model.speech(self.listen(speech))
         if model.emotions:
             memory = torch.cat([memory, model.emotion(emotion), model.intensity(intensity)], 2)
         styled = model.style(style)[:, None]
@@ -80,6 +80,21 @@ class Twin:
             out = model.motion_out(self.decoder(fed, memory))  # every frame so far, every vertex
             fed = torch.cat([fed, model.motion_in(out[:, -1:]) + styled], 1)
         return out
+
+    def listen(self, speech: Tensor) -> Tensor:
+        """The front, frame by frame: each layer adds what two frames to either side tell it; beyond the ends there is nothing."""
+        if not hasattr(self.model, "front"):
+            return speech
+        rows = self.model.front_in(speech)
+        for layer in self.model.front:
+            around = torch.zeros(len(rows), rows.shape[1] + 4, rows.shape[2])
+            around[:, 2:-2] = rows
+            told = [
+                sum(around[:, frame + tap] @ layer.weight[:, :, tap].T for tap in range(5)) + layer.bias
+                for frame in range(rows.shape[1])
+            ]
+            rows = rows + nn.functional.gelu(torch.stack(told, 1))
+        return rows
 
     def decoder(self, fed: Tensor, memory: Tensor) -> Tensor:
         model, count = self.model, fed.shape[1]
@@ -98,10 +113,10 @@ class Twin:
         return model.norms[2](x + model.narrow(torch.relu(model.widen(x))))
 
 
-@pytest.mark.parametrize("emotions", [0, 4])
+@pytest.mark.parametrize(("emotions", "front"), [(0, 0), (4, 0), (4, 2)])
 @pytest.mark.parametrize("frames", [1, 2, 75])
-def test_equals_its_slow_twin(emotions: int, frames: int) -> None:
-    model = network(emotions, period=7)
+def test_equals_its_slow_twin(emotions: int, front: int, frames: int) -> None:
+    model = network(emotions, period=7, front_layers=front)
     given = inputs(frames, emotions=emotions)
     fast, slow = unfolded(model, *given), Twin(model).predict(*given)
     assert (fast - slow).abs().max() <= 1e-5 * slow.abs().max()
@@ -109,7 +124,7 @@ def test_equals_its_slow_twin(emotions: int, frames: int) -> None:
 
 
 def test_equals_its_slow_twin_at_the_published_sizes() -> None:
-    model = network(11, width=64, heads=4, feed_forward=128, embedding=64, period=30)
+    model = network(11, width=64, heads=4, feed_forward=128, embedding=64, period=30, front_layers=0)
     given = inputs(100, emotions=11)
     fast, slow = unfolded(model, *given), Twin(model).predict(*given)
     assert (fast - slow).abs().max() <= 1e-5 * slow.abs().max()
@@ -166,10 +181,22 @@ def test_past_frames_matter_for_ever() -> None:
     assert apart[699] > 0
 
 
+@pytest.mark.parametrize("front", [0, 2])
+def test_speech_is_heard_two_frames_ahead_a_layer_and_no_further(front: int) -> None:
+    model = network(front_layers=front)
+    given = list(inputs(30))
+    before = model(*given)
+    given[0] = given[0].clone()
+    given[0][:, 12:] += 3
+    after = model(*given)
+    assert torch.equal(before[:, : 12 - 2 * front], after[:, : 12 - 2 * front])
+    assert (before[:, 12 - 2 * front] - after[:, 12 - 2 * front]).abs().max() > 1e-6
+
+
 @pytest.mark.parametrize("forced", [False, True])
 @pytest.mark.parametrize("what", [0, 1, 2])
 def test_later_speech_and_labels_leave_earlier_frames_alone(what: int, forced: bool) -> None:
-    model = network()
+    model = network(front_layers=0)
     given = list(inputs(30))
     truth = torch.randn(1, 30, OUTPUTS) * 1e-3 if forced else None
     before = model(*given, truth=truth)
@@ -243,7 +270,15 @@ def test_positions_and_slopes_by_hand() -> None:
 
 
 def test_settings_that_contradict_each_other() -> None:
-    for change in ({"heads": 3}, {"width": 18}, {"teacher_forcing": 1.5}, {"dropout": 1.0}, {"basis": -1}, {"period": 0}):
+    for change in (
+        {"heads": 3},
+        {"width": 18},
+        {"teacher_forcing": 1.5},
+        {"dropout": 1.0},
+        {"basis": -1},
+        {"period": 0},
+        {"front_layers": -1},
+    ):
         with pytest.raises(UsageError, match=next(iter(change))):
             replace(faceformer_preset("tiny"), **change)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="unknown preset"):

@@ -19,14 +19,15 @@ from emovoca_cli.files import read_json, write_json
 from emovoca_cli.generators.bank import SpeechBank, listen, sample_generators, split_entries
 from emovoca_cli.generators.faceformer import FaceFormer
 from emovoca_cli.generators.load import load_generator
-from emovoca_cli.generators.motion_bank import MOTION_CACHE, MotionBank, motion_batch, style_weights
-from emovoca_cli.generators.motion_space import fit_space
+from emovoca_cli.generators.motion_bank import MOTION_CACHE, MotionBank, landmarks_of, motion_batch, style_weights
+from emovoca_cli.generators.motion_space import MotionSpace, fit_space
 from emovoca_cli.generators.predict_faceformer import FaceFormerModel
 from emovoca_cli.generators.train_faceformer import motion_loss, train_faceformer
+from emovoca_cli.mesh.landmarks import lip_opening
 from emovoca_cli.runtime.checkpoint import load_checkpoint
 from emovoca_cli.runtime.processes import Share
 
-from .fakes import FakeSource
+from .fakes import FakeSource, strip_template
 
 pytestmark = pytest.mark.pipeline
 TINY = faceformer_preset("tiny")
@@ -132,10 +133,29 @@ def test_loss_by_hand() -> None:
     truth, moved = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)
     moved[0, 1, 0] = 2.0  # squared error 4; one step there and one back
     moved[1, 2] = 9.0  # not real
-    terms = motion_loss(moved, truth, torch.tensor([3, 2]), energy=8.0, velocity_weight=10.0)
-    assert terms["position"].item() == pytest.approx(0.5 / 5)
-    assert terms["velocity"].item() == pytest.approx(1.0 / 3)
-    assert terms["loss"].item() == pytest.approx(0.1 + 10 / 3)
+    truth[0, 2, 1] = moved[0, 2, 1] = 0.5
+    truth[1, 0, 1], moved[1, 0, 1] = 0.5, 0.25
+    config = replace(TINY, velocity_weight=10.0, gap_weight=3.0, closure_weight=2.0)
+    opening = torch.tensor([0.5, 2.0, 0.0, 0.0])
+    terms = motion_loss(moved, truth, torch.tensor([3, 2]), opening=opening, energy=8.0, config=config)
+    assert terms["position"].item() == pytest.approx((4 + 0.0625) / 8 / 5)
+    assert terms["velocity"].item() == pytest.approx((4 + 4 + 0.0625) / 8 / 3)
+    # one gap of 1 over closed lips counts three times, one of 0.5 over lips that are as open as usual once
+    assert terms["gap"].item() == pytest.approx((3 * 1 + 0.5) / 5)
+    assert terms["loss"].item() == pytest.approx(
+        sum(w * terms[n].item() for n, w in (("position", 1), ("velocity", 10), ("gap", 3)))
+    )
+
+
+@pytest.mark.parametrize("basis", [0, 6])
+def test_the_opening_of_the_lips_is_linear_in_the_coordinates(basis: int) -> None:
+    rng, template = np.random.default_rng(0), strip_template()
+    size = 3 * len(template.vertices)
+    axes = np.linalg.qr(rng.normal(size=(size, basis)))[0].astype(np.float32) if basis else None
+    space = MotionSpace(rng.uniform(1, 3, size).astype(np.float32), 0.01, 1.0, axes)
+    coordinates = rng.normal(size=(20, space.size)).astype(np.float32)
+    expected = lip_opening(landmarks_of(template, space.expand(coordinates)))
+    np.testing.assert_allclose(coordinates @ space.lip_opening(template), expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_neutral_model_has_no_labels_and_animates(tmp_path: Path) -> None:

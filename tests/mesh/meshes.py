@@ -7,9 +7,10 @@ import json
 import numpy as np
 import trimesh
 
+from emovoca_cli.cli.faces import builtin_template
 from emovoca_cli.data.restricted import load_npy, load_pickle
 from emovoca_cli.mesh.io import read_mesh
-from emovoca_cli.mesh.landmarks import nearest_surface
+from emovoca_cli.mesh.landmarks import landmark_points, nearest_surface
 from emovoca_cli.types import Float, Int, MeshTemplate
 from tests.helpers import shared_data
 
@@ -60,3 +61,15 @@ def ict_face() -> MeshTemplate:
     faces = np.concatenate([polygons[:, :3], polygons[polygons[:, 3] >= 0][:, [0, 2, 3]]]).astype(np.int32)
     marks = json.loads((folder / "vertex_indices.json").read_text())["idx_to_landmark_verts"]
     return template_of(vertices, faces, vertices[np.asarray(marks)], "ict")
+
+
+def stranger(seed: int = 3) -> tuple[Float, Int, Float, Int]:
+    """The built-in head with its vertices in another order, a topology nobody knows.
+
+    Vertices (V,3), faces (F,3), its 68 landmarks as points (68,3), and which vertex of the head each one is (V,).
+    """
+    head = builtin_template()
+    order = np.random.default_rng(seed).permutation(len(head.vertices)).astype(np.int32)
+    place = np.argsort(order).astype(np.int32)
+    points = landmark_points(head.vertices, head.faces, head.landmark_faces, head.landmark_weights)
+    return head.vertices[order], place[head.faces], points, order

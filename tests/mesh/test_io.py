@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from emovoca_cli.errors import DataError, OutputError, UsageError
+from emovoca_cli.mesh import io
 from emovoca_cli.mesh.io import read_mesh, write_mesh
-from tests.helpers import shared_data
+from tests.helpers import peak_memory, shared_data
 from tests.mesh.meshes import grid
 
 pytestmark = pytest.mark.unit
@@ -86,6 +87,13 @@ BROKEN = {
         DataError,
         "face 0 names a vertex outside 0..2",
     ),
+    "many.ply": (
+        PLY.format(vertices=1 << 40, faces=1, body="0 0 0"),
+        DataError,
+        "promises vertex 1099511627776 elements",
+    ),
+    "below.ply": (PLY.format(vertices=-5, faces=1, body="0 0 0"), DataError, "promises vertex -5 elements"),
+    "endless.ply": ("ply\nformat ascii 1.0\nelement vertex 3\n", DataError, "its header does not begin with ply or has no end"),
     "text.ply": ("hello", DataError, "not a readable .ply mesh"),
     "empty.ply": ("", DataError, "not a readable .ply mesh"),
     "empty.obj": ("", DataError, "no vertices"),
@@ -109,6 +117,28 @@ def test_a_broken_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
     assert type(caught.value) is kind
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)
+
+
+def test_counts_and_sizes_that_a_file_merely_claims_take_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = "ply\nformat binary_little_endian 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\n"
+    head += "element face {}\nproperty list {} int vertex_indices\nend_header\n"
+    path = tmp_path / "mesh.ply"
+    for numbers, body in (
+        ((1 << 33, 1, "uchar"), b"\0" * 48),
+        ((3, 1 << 33, "uchar"), b"\0" * 48),
+        ((1, 1, "uint"), b"\0" * 12 + b"\xff" * 16),  # one face with four billion corners
+        ((3, -1, "uchar"), b"\0" * 36),
+    ):
+        path.write_bytes(head.format(*numbers).encode() + body)
+        with peak_memory() as peak, pytest.raises(DataError, match=r"mesh\.ply") as caught:
+            read_mesh(path)
+        assert "\n" not in str(caught.value)
+        assert peak() < 1 << 22
+    monkeypatch.setattr(io, "LARGEST_FILE", 40)
+    for name in ("mesh.ply", "mesh.obj"):
+        (tmp_path / name).write_bytes(b"#" * 41)
+        with pytest.raises(DataError, match="at most 0 are read; give a smaller mesh"):
+            read_mesh(tmp_path / name)
 
 
 def test_a_missing_file_and_a_folder_are_usage_errors(tmp_path: Path) -> None:

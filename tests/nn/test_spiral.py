@@ -157,3 +157,18 @@ def test_cuda_gives_what_the_cpu_gives(encoder: SpiralEncoder, decoder: SpiralDe
         torch.testing.assert_close(decoder.cuda()(codes.cuda()).cpu(), wanted[1], atol=1e-4, rtol=1e-4)
     finally:
         encoder.cpu(), decoder.cpu()
+
+
+def test_bfloat16_trains_to_nearly_the_same_gradients(encoder: SpiralEncoder, decoder: SpiralDecoder) -> None:
+    meshes = torch.randn(6, encoder.vertices, 3, generator=torch.Generator().manual_seed(1))
+    found = []
+    for enabled in (False, True):
+        weights = [*encoder.parameters(), *decoder.parameters()]
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            moved = decoder(encoder(meshes))
+        assert moved.dtype == (torch.bfloat16 if enabled else torch.float32)
+        found.append(torch.autograd.grad(moved.float().square().mean(), weights))
+    for exact, rounded in zip(*found, strict=True):
+        assert rounded.dtype == torch.float32
+        assert float(torch.linalg.vector_norm(exact - rounded)) < 0.05 * float(torch.linalg.vector_norm(exact))
+    assert not torch.equal(found[0][0], found[1][0])

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emovoca_cli.errors import DataError, TopologyError
-from emovoca_cli.render.parts import apply, gaze_yaw, part_motions, pose_parts, similarity
+from emovoca_cli.mesh.gaze import gaze_yaw
+from emovoca_cli.render.parts import apply, part_motions, pose_parts, similarity
 from emovoca_cli.types import Float, MeshTemplate, Part
 from tests.render.shapes import ball
 

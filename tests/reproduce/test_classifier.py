@@ -49,6 +49,16 @@ def test_every_frame_comes_once_an_epoch_in_an_order_of_the_seed(data: Stores) -
     assert order(0, 0) != order(0, 1)
 
 
+def test_a_spread_keeps_frames_with_their_labels(data: Stores) -> None:
+    frames = LabelledFrames.gather(data[1], "test", EMOTIONS_V1, 0.5)
+    some = frames.spread(11)
+    assert len(some.numbers) == 11
+    targets = dict(zip(frames.numbers.tolist(), frames.targets.tolist(), strict=True))
+    assert [targets[number] for number in some.numbers.tolist()] == some.targets.tolist()
+    assert set(some.targets.tolist()) == set(range(5))
+    assert frames.spread(10**6).numbers.tolist() == frames.numbers.tolist()
+
+
 def test_it_learns_the_toy_expressions(learnt: ClassifierTraining, data: Stores) -> None:
     assert learnt.accuracy == 1.0
     peaks = emotions()

@@ -13,6 +13,9 @@ from PIL import Image
 
 from emovoca_cli.assets import ASSETS
 from emovoca_cli.cli.app import run
+from emovoca_cli.constants import EMOTIONS_V2
+from emovoca_cli.data.store import open_data
+from emovoca_cli.reproduce.classifier import Classifier, LabelledFrames, accuracy_on
 
 pytestmark = pytest.mark.pipeline
 
@@ -79,3 +82,28 @@ def test_fig3_draws_faces_and_numbers_and_table1_shares_its_models(work: Path, c
     before = {path: path.stat().st_mtime_ns for path in (work / "out" / "cells").glob("*/cell.json")}
     reproduced("table1", work, capsys)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_classifier_is_a_command_and_a_checkpoint(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = [
+        "train",
+        "classifier",
+        "--preset",
+        "tiny",
+        "--data",
+        str(work / "data"),
+        "--out",
+        str(work / "judge"),
+        "--device",
+        "cpu",
+    ]
+    capsys.readouterr()
+    assert run([*line, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert 0 <= answer["accuracy"] <= 1
+    assert answer["labels"] == list(EMOTIONS_V2)
+    judge = Classifier.load(work / "judge")
+    frames = LabelledFrames.gather(open_data(work / "data")[1], "test", judge.labels, 0.5)
+    assert accuracy_on(judge, frames) == pytest.approx(answer["accuracy"])
+    assert run([*line, "--quiet"]) == 2
+    assert "is not empty; pass --resume" in capsys.readouterr().err

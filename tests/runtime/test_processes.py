@@ -41,6 +41,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("stores", "speech-0", "speech-1"):
         (folder / name).mkdir()
     write_stores(folder / "stores")
+    (folder / "sizes.yaml").write_text("sizes: {encoder: [4, 8], decoder: [8, 6], latent: 8}", encoding="utf-8")
     shared = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -53,14 +54,20 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "tests.runtime.together", str(folder)]
     started = [
         subprocess.Popen(
-            command, cwd=ROOT, env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in range(2)
     ]
     try:
-        for process in started:
-            _, errors = process.communicate(timeout=300)
+        for rank, process in enumerate(started):
+            answer, errors = process.communicate(timeout=300)
             assert process.returncode == 0, errors[-3000:]
+            (folder / f"said-{rank}").write_text(answer + "\0" + errors, encoding="utf-8")
     finally:
         for process in started:
             process.kill()
@@ -117,6 +124,17 @@ def test_only_the_first_process_decodes_and_writes(work: Path) -> None:
     assert int((work / "decoded-1").read_text(encoding="utf-8")) == 0
     lines = [json.loads(line) for line in (work / "toy" / "training" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines] == list(range(5, 61, 5))
+
+
+def test_only_the_first_process_speaks(work: Path) -> None:
+    answer, errors = (work / "said-0").read_text(encoding="utf-8").split("\0")
+    told = json.loads(answer[answer.index("{") :])
+    assert told["out"] == str(work / "cli")
+    assert told["report"] == json.loads((work / "cli" / "report.json").read_text(encoding="utf-8"))
+    assert "after 8 steps" in errors
+    other, errors = (work / "said-1").read_text(encoding="utf-8").split("\0")
+    assert "{" not in other
+    assert "steps" not in errors
 
 
 @pytest.mark.unit

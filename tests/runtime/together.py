@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emovoca_cli.cli.app import run
 from emovoca_cli.config.faceformer import FaceFormerConfig, faceformer_preset
 from emovoca_cli.config.generators import S2DConfig, S2LConfig, s2d_preset, s2l_preset
+from emovoca_cli.config.load import plain_values
 from emovoca_cli.config.loop import LoopSettings
 from emovoca_cli.data.sequences import SequenceEntry, frame_numbers
 from emovoca_cli.data.store import Store
@@ -102,6 +104,12 @@ def main(work: Path) -> None:
     train_s2d(S2D, source, work / "s2d")
     train_faceformer(FACEFORMER, source, work / "faceformer")
     (work / f"decoded-{os.environ['RANK']}").write_text(str(len(source.decoded)), encoding="utf-8")
+    settings = [
+        f"--set={key}={value}" for key, value in plain_values(DESD).items() if key in ("steps", "checkpoint_every", "batch")
+    ]
+    command = ["train", "desd", "--data", str(work / "stores"), "--out", str(work / "cli"), "--preset", "small", *settings]
+    # the last, for a command leaves the other processes at its end
+    sys.exit(run([*command, "--config", str(work / "sizes.yaml"), "--device", "cpu", "--json"]))
 
 
 if __name__ == "__main__":

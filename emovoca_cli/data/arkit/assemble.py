@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emovoca_cli.constants import ARKIT_NAMES, LANDMARKS
-from emovoca_cli.data.arkit.paint import paint
+from emovoca_cli.data.arkit.paint import filled, paint
 from emovoca_cli.data.arkit.parts import find_parts
 from emovoca_cli.data.arkit.source import RawRig
 from emovoca_cli.errors import DataError, TopologyError, UsageError
 from emovoca_cli.mesh.landmarks import eye_distance, landmark_points
 from emovoca_cli.mesh.regions import regions
 from emovoca_cli.mesh.surface import nearest_surface
-from emovoca_cli.mesh.topology import adjacency, components, manifold_problem
-from emovoca_cli.types import Bool, Float, Int, MeshTemplate
+from emovoca_cli.mesh.topology import components, manifold_problem
+from emovoca_cli.types import Float, Int, MeshTemplate
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 EYE_DISTANCE = 0.0892
@@ -115,7 +115,7 @@ def assemble(raw: RawRig, skin: Skin, landmarks: Float, *, unit: str = "auto") -
         if name in raw.shapes:
             deltas[index] = raw.shapes[name][skin.chosen] * scale
     masks = regions(vertices, skin.faces, points)
-    masks["lips"] = _filled(masks["lips"], skin.faces)
+    masks["lips"] = filled(masks["lips"], skin.faces)
     masks["mouth"] |= masks["lips"]
     parts, notes = find_parts(raw, skin.others, scale, vertices, skin.faces, points, deltas)
     present = tuple(name for name in ARKIT_NAMES if name in raw.shapes)
@@ -135,15 +135,6 @@ def assemble(raw: RawRig, skin: Skin, landmarks: Float, *, unit: str = "auto") -
     )
     identities = np.asarray(raw.identities[:, skin.chosen] * scale, np.float32)
     return ArkitRig(template, deltas, identities, present, words, scale, raw.licence, raw.content_hash, tuple(told))
-
-
-def _filled(mask: Bool, faces: Int) -> Bool:
-    """A mask (V,) with its one or two vertices wide gaps closed: a vertex joins where most of its neighbours are in."""
-    graph = adjacency(faces, len(mask))
-    count = np.maximum(np.asarray(graph.sum(axis=1)).reshape(-1), 1)
-    for _ in range(3):
-        mask = mask | (np.asarray(graph @ mask.astype(float)).reshape(-1) / count > 0.5)
-    return np.asarray(mask, np.bool_)
 
 
 def guess_unit(distance: float, unit: str) -> tuple[float, str]:

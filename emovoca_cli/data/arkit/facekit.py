@@ -22,6 +22,15 @@ from emovoca_cli.types import Float, Int
 
 NEUTRAL = "generic_neutral_mesh.obj"
 INDICES = "vertex_indices.json"
+TOPOLOGY = "c8c9f05d8b3c7e4b95ef47066d016a3df03004c76aa308ec4f92a23b4a94e25d"
+"""Topology hash of the published meshes, polygons cut into fans."""
+MARKED = (
+    1225, 1888, 1052, 367, 1719, 1722, 2199, 1447, 966, 3661, 4390, 3927, 3924, 2608, 3272, 4088, 3443, 268, 493, 1914, 2044, 1401,
+    3615, 4240, 4114, 2734, 2509, 978, 4527, 4942, 4857, 1140, 2075, 1147, 4269, 3360, 1507, 1542, 1537, 1528, 1518, 1511, 3742,
+    3751, 3756, 3721, 3725, 3732, 5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461, 5518, 5957, 5841, 5702, 5711, 5533, 6216,
+    6207, 6470, 5517, 5966,
+)  # fmt: skip
+"""The vertices that the kit's vertex_indices.json lists as the 68 landmarks (MIT), for meshes that come without that file."""
 LARGEST_OBJ = 256 * 2**20
 """Bytes; a published shape has 2.6 MB."""
 LICENCE = "MIT (ICT-FaceKit light, (c) 2020 USC Institute for Creative Technologies)"
@@ -49,11 +58,11 @@ def find_facekit(folder: Path) -> Path | None:
     return next((place for place in (folder, folder / "FaceXModel") if (place / NEUTRAL).is_file()), None)
 
 
-def read_facekit(folder: Path, *, progress: Told | None = None) -> RawRig:
+def read_facekit(folder: Path, *, progress: Told | None = None, people: bool = True) -> RawRig:
     """Read a FaceXModel folder. Raises UsageError when it is none and DataError that names the first broken file.
 
     Expression shapes are mapped to ARKit's names (`_L`, `_R`; the halves of browInnerUp and cheekPuff added up); `identityNNN`
-    become identity shapes; the landmarks are the vertices that vertex_indices.json lists.
+    become identity shapes, unless `people` is off; the landmarks are the vertices that vertex_indices.json lists.
     """
     place = find_facekit(folder)
     if place is None:
@@ -62,8 +71,8 @@ def read_facekit(folder: Path, *, progress: Told | None = None) -> RawRig:
     neutral = _read(place / NEUTRAL)
     names, unknown = map_names(path.stem for path in files if not path.stem.startswith("identity"))
     check_shapes(names, str(place))
-    people = [path for path in files if re.fullmatch(r"identity\d+", path.stem)]
-    wanted = [place / f"{shape}.obj" for parts in names.values() for shape in parts] + people
+    persons = [path for path in files if people and re.fullmatch(r"identity\d+", path.stem)]
+    wanted = [place / f"{shape}.obj" for parts in names.values() for shape in parts] + persons
     moved: dict[str, Float] = {}
     problems = []
     for done, path in enumerate(wanted, start=1):
@@ -80,7 +89,7 @@ def read_facekit(folder: Path, *, progress: Told | None = None) -> RawRig:
     if max(float(np.abs(delta).max()) for delta in moved.values()) == 0:
         raise DataError(f"{place}: no shape differs from {NEUTRAL}; download the folder again")
     shapes: dict[str, Float] = {name: np.asarray(sum(moved[part] for part in parts), np.float32) for name, parts in names.items()}
-    identities = np.stack([moved[path.stem] for path in people]) if people else np.zeros((0, *neutral.vertices.shape), np.float32)
+    identities = np.stack([moved[path.stem] for path in persons]) if persons else np.zeros((0, *neutral.vertices.shape), np.float32)
     faces, face_labels, label_names = _triangles(neutral)
     notes = [f"left out {', '.join(unknown)}: not among ARKit's 52 shapes"] if unknown else []
     return RawRig(

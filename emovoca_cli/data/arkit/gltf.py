@@ -128,6 +128,9 @@ def read_gltf(path: Path) -> Gltf:
     if compressed:
         raise DataError(f"{path} is compressed ({', '.join(sorted(compressed))}), which is not read; export it without compression")
     bare = Gltf(path, content, ())
+    empty = sum(_claimed(row) for row in bare.items("accessors") if "bufferView" not in row)
+    if empty > LARGEST_ACCESSOR:
+        raise DataError(f"{path} has {empty:,} bytes of arrays that it holds no numbers for, at most {LARGEST_ACCESSOR:,} are read")
     return Gltf(path, content, tuple(_buffer(path, row, index, inside) for index, row in enumerate(bare.items("buffers"))))
 
 
@@ -188,6 +191,12 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _claimed(accessor: Mapping[str, Any]) -> int:
+    """Bytes that an accessor says it has; 0 for one that `Gltf.array` refuses anyway."""
+    kind, width, count = accessor.get("componentType"), _WIDTHS.get(str(accessor.get("type"))), accessor.get("count")
+    return count * width * np.dtype(_TYPES[kind]).itemsize if kind in _TYPES and width and _natural(count) else 0
 
 
 def _natural(value: Any) -> TypeGuard[int]:

@@ -37,11 +37,12 @@ class _Pile:
     count: int = 0
 
 
-def read_gltf_rig(path: Path) -> RawRig:
+def read_gltf_rig(path: Path, *, need_shapes: bool = True) -> RawRig:
     """Read a .glb or .gltf. Raises UsageError or DataError, which says what the file lacks.
 
     All meshes of the default scene are taken with their nodes' transforms, skinned ones as their skeleton rests; vertices that
-    texture seams doubled are joined. Sparse and plain accessors, several meshes and several primitives are read.
+    texture seams doubled are joined. Sparse and plain accessors, several meshes and several primitives are read. Without
+    `need_shapes` a mesh that has no ARKit-named ones is read too.
     """
     gltf = read_gltf(path)
     worlds = _worlds(gltf)
@@ -52,7 +53,8 @@ def read_gltf_rig(path: Path) -> RawRig:
     if not pile.count:
         raise DataError(f"{path} has no triangle mesh in its scene; export the character with its face")
     present = {name for shapes in pile.shapes for name in shapes}
-    check_shapes(dict.fromkeys(present), str(path))
+    if need_shapes:
+        check_shapes(dict.fromkeys(present), str(path))
     vertices = np.concatenate(pile.vertices)
     shapes = {
         name: np.concatenate([part.get(name, np.zeros_like(rest)) for part, rest in zip(pile.shapes, pile.vertices, strict=True)])

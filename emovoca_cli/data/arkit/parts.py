@@ -13,14 +13,15 @@ from scipy.spatial import cKDTree
 from emovoca_cli.constants import ARKIT_INDEX, ARKIT_NAMES
 from emovoca_cli.data.arkit.source import RawRig
 from emovoca_cli.mesh.landmarks import eye_distance
+from emovoca_cli.mesh.pieces import TALL, in_mouth, is_ball
+from emovoca_cli.mesh.regions import EYES
 from emovoca_cli.types import Float, Int, Part
 
 Matrix = NDArray[np.float64]
-EYES = (("eye_right", tuple(range(36, 42))), ("eye_left", tuple(range(42, 48))))
+EYE_NAMES = ("eye_right", "eye_left")
 TOOTH, GUM, TONGUE = (0.93, 0.90, 0.83), (0.72, 0.40, 0.39), (0.74, 0.38, 0.38)
 WHITE, IRIS, RIM, PUPIL = (0.93, 0.915, 0.895), (0.38, 0.27, 0.16), (0.14, 0.10, 0.08), (0.02, 0.02, 0.02)
 _ANCHORS = 72
-_TOOTH = 0.3
 _EYE_VERTICES = 6000
 _JAW = ("jawOpen", "jawForward", "jawLeft", "jawRight")
 
@@ -48,17 +49,17 @@ def find_parts(
     pieces = _pieces(raw, others, scale, landmarks, size)
     parts: list[Part] = []
     used: set[int] = set()
-    for name, numbers in EYES:
+    for name, numbers in zip(EYE_NAMES, EYES, strict=True):
         lids = landmarks[list(numbers)].mean(axis=0)
-        balls = [index for index, piece in enumerate(pieces) if _is_ball(piece, lids, size)]
+        balls = [index for index, piece in enumerate(pieces) if is_ball(piece.vertices, lids, size)]
         if balls:
             ball = max(balls, key=lambda index: float(np.ptp(pieces[index].vertices, axis=0).max()))
             used.update(balls)
             near = np.asarray(cKDTree(skin).query(lids[None], k=min(len(skin), 4 * _ANCHORS))[1])[0]
             anchors = _still(near, deltas)[:_ANCHORS]
-            vertices, rows = _finer(pieces[ball].vertices, pieces[ball].faces)
-            parts.append(Part(name, vertices, rows, _eye_colors(vertices), name, anchors.astype(np.int32)))
-    inside = [index for index, piece in enumerate(pieces) if index not in used and _in_mouth(piece, landmarks, size)]
+            vertices, rows = finer(pieces[ball].vertices, pieces[ball].faces)
+            parts.append(Part(name, vertices, rows, eye_colors(vertices), name, anchors.astype(np.int32)))
+    inside = [index for index, piece in enumerate(pieces) if index not in used and in_mouth(piece.vertices, landmarks, size)]
     used.update(inside)
     parts.extend(_mouth_parts(raw, [pieces[index] for index in inside], scale, skin, landmarks, deltas))
     left = sorted({piece.label or "unnamed" for index, piece in enumerate(pieces) if index not in used})
@@ -91,32 +92,6 @@ def _pieces(raw: RawRig, others: Int, scale: float, landmarks: Float, size: floa
     return pieces
 
 
-def _is_ball(piece: _Piece, lids: Float, size: float) -> bool:
-    extent = np.ptp(piece.vertices, axis=0) / size
-    middle = (piece.vertices.max(axis=0) + piece.vertices.min(axis=0)) / 2 - lids
-    aside = float(np.linalg.norm(middle[:2])) / size
-    return bool(
-        aside < 0.12 and -0.4 < middle[2] / size < 0.1 and 0.15 < extent.max() < 0.6 and extent[:2].min() > 0.7 * extent.max()
-    )
-
-
-def _in_mouth(piece: _Piece, landmarks: Float, size: float) -> bool:
-    """Teeth, gums, tongue: wholly behind the front of the lips and not wider than the face."""
-    low, high = piece.vertices.min(axis=0), piece.vertices.max(axis=0)
-    lips = landmarks[60:68].mean(axis=0)
-    front = landmarks[48:68, 2].max()
-    middle = (low + high) / 2 - lips
-    return bool(
-        high[2] < front
-        and abs(middle[0]) < 0.4 * size
-        and abs(middle[1]) < 0.4 * size
-        and middle[2] < 0
-        and (high - low).max() < 1.2 * size
-        and high[0] - low[0] < 0.95 * size
-        and high[1] < landmarks[36:48, 1].min()
-    )
-
-
 def _mouth_parts(raw: RawRig, pieces: list[_Piece], scale: float, skin: Float, landmarks: Float, deltas: Float) -> list[Part]:
     """Upper and lower teeth, gums and tongue, joined by kind and by what moves them."""
     if not pieces:
@@ -130,7 +105,7 @@ def _mouth_parts(raw: RawRig, pieces: list[_Piece], scale: float, skin: Float, l
         under = piece.vertices[:, 1] < lip_line
         moved = np.linalg.norm(opening[piece.chosen], axis=1) > 0.3 * drop if rigged else under
         low = moved[piece.faces].sum(axis=1) >= 2
-        if float(np.ptp(piece.vertices[:, 1])) < _TOOTH * eye_distance(landmarks):
+        if float(np.ptp(piece.vertices[:, 1])) < TALL * eye_distance(landmarks):
             low[:] = low.mean() > 0.5  # one tooth or one row is not cut in two
         for jaw in (False, True):
             rows = piece.faces[low == jaw]
@@ -228,14 +203,14 @@ def _spread(points: Float, candidates: NDArray[np.int64], count: int) -> Int:
     return np.array(picked, np.int32)
 
 
-def _finer(vertices: Float, faces: Int) -> tuple[Float, Int]:
+def finer(vertices: Float, faces: Int) -> tuple[Float, Int]:
     """Faces quartered until there are enough vertices to paint an iris on."""
     while len(vertices) < _EYE_VERTICES:
         vertices, faces = trimesh.remesh.subdivide(vertices, faces)  # type: ignore[no-untyped-call]
     return np.asarray(vertices, np.float32), np.asarray(faces, np.int32)
 
 
-def _eye_colors(vertices: Float) -> Float:
+def eye_colors(vertices: Float) -> Float:
     """White, iris with its rim, and pupil, by the angle from straight ahead."""
     centre = (vertices.max(axis=0) + vertices.min(axis=0)) / 2
     arm = vertices - centre

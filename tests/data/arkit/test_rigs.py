@@ -24,7 +24,7 @@ from emovoca_cli.demo.truth import DemoTruth
 from emovoca_cli.errors import DataError, UsageError
 from emovoca_cli.mesh.landmarks import landmark_points
 from tests.data.arkit.rigs import Glb, head_glb, truth, write_facekit
-from tests.helpers import shared_data
+from tests.helpers import peak_memory, shared_data
 
 pytestmark = pytest.mark.unit
 
@@ -109,7 +109,7 @@ def test_landmarks_of_a_file_overrule(facekit: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="eye distances off the face"):
         read_rig(facekit, landmarks=tmp_path / "off.npy")
     np.save(tmp_path / "few.npy", points[:5])
-    with pytest.raises(DataError, match=r"expected \(68, 3\)"):
+    with pytest.raises(DataError, match=r"shape \(5, 3\); give 68 points"):
         read_rig(facekit, landmarks=tmp_path / "few.npy")
 
 
@@ -159,6 +159,14 @@ def test_a_glb_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None:
     glb.json["accessors"][0]["count"] = 4_000_000_000
     with pytest.raises(DataError, match="would take 48000000000 bytes"):
         read_gltf(glb.write(path)).array(0, 3)
+    del glb.json["accessors"][0]["bufferView"]  # not refused one by one, but together
+    glb.json["accessors"][0]["count"] = 20_000_000
+    glb.json["accessors"].append(dict(glb.json["accessors"][0]))
+    with peak_memory() as peak, pytest.raises(DataError, match="480,000,000 bytes of arrays that it holds no numbers for"):
+        read_gltf_rig(glb.write(path))
+    assert peak() < 1 << 24
+    glb.json["accessors"].pop()
+    glb.json["accessors"][0]["bufferView"] = 0
     glb.json["accessors"][0]["count"] = 4
     with pytest.raises(DataError, match="reaches to byte 48"):
         read_gltf(glb.write(path)).array(0, 3)
