@@ -41,7 +41,7 @@ def solve_coefficients(motion: NDArray[np.floating], shapes: Float, *, unit: flo
     if motion.ndim != 3 or motion.shape[1:] != (LANDMARKS, 3) or shapes.shape != (len(names), LANDMARKS, 3):
         raise DataError(f"motion {motion.shape} and shapes {shapes.shape} do not fit; expected (T,68,3) and ({len(names)},68,3)")
     usable = np.array([name not in LEFT_OUT for name in names]) & (np.abs(shapes).max(axis=(1, 2)) > 0)
-    matrix, goal = _rows(shapes / unit), _rows(np.asarray(motion, np.float64) / unit)  # (K,R) and (T,R)
+    matrix, goal = compared(shapes / unit), compared(np.asarray(motion, np.float64) / unit)  # (K,R) and (T,R)
     square = matrix @ matrix.T + EFFORT**2 * np.eye(len(names))
     asked = goal.copy()
     found = np.zeros((len(motion), len(names)))
@@ -69,8 +69,8 @@ def _descend(found: Array, square: Array, wanted: Array, usable: NDArray[np.bool
     return found
 
 
-def _rows(motion: Array | Float) -> Array:
-    """What is compared of landmark motion (N,68,3), weighted: places, and the lips' opening (N,R)."""
+def compared(motion: Array | Float) -> Array:
+    """What is compared of landmark motion (N,68,3), in outer-eye distances, weighted: places, and the lips' opening (N,R)."""
     weights = np.ones(LANDMARKS)
     weights[:17], weights[36:48], weights[48:] = JAW_LINE, LIDS, LIPS
     upper, lower = (list(side) for side in zip(*INNER_LIP_PAIRS, strict=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.fft import rfft
 
 from emovoca_cli.constants import SAMPLE_RATE
@@ -63,12 +64,17 @@ def spectrogram(speech: Float) -> Float:
     padded = np.pad(np.asarray(speech, dtype=np.float32), (half, half + HOP))
     count = len(speech) // HOP + 1
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: count * HOP : HOP]
-    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
     decibels = np.empty((count, BANDS), dtype=np.float32)
     for start in range(0, count, ROWS):
-        power = np.abs(rfft(frames[start : start + ROWS] * window, FFT, axis=1)) ** 2
-        decibels[start : start + ROWS] = 10.0 * np.log10(power @ _filters() + 1e-14)
+        decibels[start : start + ROWS] = mel_decibels(frames[start : start + ROWS])
     return decibels
+
+
+def mel_decibels(frames: Float) -> Float:
+    """Mel power in dB (M,80) of stretches of speech (M,400), each under a Hann window."""
+    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+    power = np.abs(rfft(frames * window, FFT, axis=1)) ** 2
+    return np.asarray(10.0 * np.log10(power @ _filters() + 1e-14), dtype=np.float32)
 
 
 def active_part(decibels: Float) -> tuple[int, int]:
@@ -95,22 +101,33 @@ def normalise(decibels: Float, *, floor: float = FLOOR_DB) -> Float:
     lifted[end:] = level - floor
     speaking = lifted[start:end]
     deviation = np.maximum(speaking.std(axis=0), 3.0)  # dB: a band that hardly moves is not blown up
-    return np.asarray((lifted - speaking.mean(axis=0)) / deviation, dtype=np.float32)
+    lifted -= speaking.mean(axis=0)
+    lifted /= deviation
+    return np.asarray(lifted, dtype=np.float32)
 
 
-def align(mels: Float, fps: float, frames: int) -> Float:
+def align(mels: Float, fps: float, frames: int, *, first: int = 0, row: int = 0) -> Float:
     """Stack four interpolated taps of (M,80) rows around each video frame's time i/fps; (frames,320).
 
     The taps lie one quarter frame apart and centred on the frame, so that the frames together see all of the recording.
+    first: the first frame that is wanted; row: which row of the recording `mels` begins with.
     """
+    stacked = np.empty((frames, TAPS * mels.shape[1]), dtype=np.float32)
+    for start in range(0, frames, ROWS):
+        count = min(ROWS, frames - start)
+        position = np.clip(taps(first + start, count, fps) - row, 0, len(mels) - 1).reshape(-1)
+        lower = np.minimum(position.astype(np.int64), max(0, len(mels) - 2))
+        upper = np.minimum(lower + 1, len(mels) - 1)
+        share = (position - lower).astype(np.float32)[:, None]
+        rows = mels[lower] * (1 - share) + mels[upper] * share  # (frames x taps, 80)
+        stacked[start : start + count] = rows.reshape(count, -1)
+    return stacked
+
+
+def taps(first: int, count: int, fps: float) -> NDArray[np.float64]:
+    """Where in the rows of a recording the taps of `count` video frames from `first` on lie, (count,4); may lie outside."""
     offsets = (np.arange(TAPS) - (TAPS - 1) / 2) / TAPS
-    times = (np.arange(frames)[:, None] + offsets) / fps * MEL_RATE
-    position = np.clip(times, 0, len(mels) - 1).reshape(-1)
-    lower = np.minimum(position.astype(np.int64), max(0, len(mels) - 2))
-    upper = np.minimum(lower + 1, len(mels) - 1)
-    share = (position - lower).astype(np.float32)[:, None]
-    rows = mels[lower] * (1 - share) + mels[upper] * share  # (frames x taps, 80)
-    return np.asarray(rows.reshape(frames, TAPS * mels.shape[1]), dtype=np.float32)
+    return np.asarray((first + np.arange(count)[:, None] + offsets) / fps * MEL_RATE, dtype=np.float64)
 
 
 class LogMel:

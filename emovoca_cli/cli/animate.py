@@ -25,11 +25,13 @@ VIDEOS = (".mp4", ".gif")
 
 def animate(
     speech: Annotated[
-        list[str],
+        Optional[list[str]],
         typer.Argument(
-            help="Recordings (wav, flac, ogg, mp3; any rate, mono or stereo), folders of them, or patterns like 'a*.wav'."
+            help="Recordings (wav, flac, ogg, mp3; any rate, mono or stereo), folders of them, or patterns like 'a*.wav'. "
+            "None with --stream.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     emotion: Annotated[
         str,
         typer.Option(
@@ -94,6 +96,19 @@ def animate(
     fps: Annotated[Optional[float], typer.Option("--fps", help="Frames a second (default: the model's, 30).")] = None,
     size: Annotated[int, typer.Option("--size", help="Width and height of the video in pixels.")] = 512,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Recordings that go through the first network together.")] = 8,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Follow live speech: raw 16-bit mono on standard input, a line of JSON a frame on output."),
+    ] = False,
+    rate: Annotated[Optional[int], typer.Option("--rate", help="With --stream: samples a second (default: 16000).")] = None,
+    emit: Annotated[
+        Optional[str],
+        typer.Option("--emit", help="With --stream: landmarks (default), coefficients (ARKit's names), or both with a comma."),
+    ] = None,
+    look_ahead: Annotated[
+        Optional[float],
+        typer.Option("--look-ahead", help="With --stream: milliseconds of speech that a frame waits for (default: 200)."),
+    ] = None,
     backend: Backend = "auto",
     seed: Seed = 0,
     device: Device = "auto",
@@ -108,12 +123,30 @@ def animate(
       emovoca animate speech.wav --emotion sad --out clip.npz --fps 60\n
       emovoca animate speech.wav --emotion '0:neutral, 1.5:happy@3, 3:sad@2' --render out.mp4\n
       emovoca animate speech.wav --template scan.ply --landmarks scan.json --render out.mp4\n
-      emovoca animate a.wav b.wav recordings/ --emotion track.srt --out clips
+      emovoca animate a.wav b.wav recordings/ --emotion track.srt --out clips\n
+      arecord -t raw -f S16_LE -r 16000 | emovoca animate --stream --emit coefficients --emotion happy
     """
     from emovoca_cli.audio.find import find_recordings
     from emovoca_cli.cli.console import Reporter
+    from emovoca_cli.errors import UsageError
 
     reporter = Reporter(json_output=json, quiet=quiet)
+    for_clips = {
+        "a recording": speech, "--out": out, "--render": render, "--landmarks": landmarks, "--life": life, "--fps": fps,
+    }  # fmt: skip
+    for_streams = {"--rate": rate, "--emit": emit, "--look-ahead": look_ahead}
+    if strange := [name for name, given in (for_clips if stream else for_streams).items() if given is not None and given != []]:
+        raise UsageError(f"{strange[0]} does not go {'with' if stream else 'without'} --stream; leave it out")
+    if stream:
+        from emovoca_cli.cli.animate_stream import stream as follow
+
+        follow(
+            reporter, emotion=emotion, intensity=intensity, transition=transition, template=template, model=model, device=device,
+            rate=16000 if rate is None else rate, emit=emit or "landmarks", look_ahead=look_ahead,
+        )  # fmt: skip
+        return
+    if not speech:
+        raise UsageError("there is no recording; give one or more (wav, flac, ogg, mp3), or --stream to follow standard input")
     # Everything that can be refused is refused before the work begins.
     recordings = find_recordings(speech)
     single = recordings == (Path(speech[0]),) and len(speech) == 1

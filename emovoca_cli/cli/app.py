@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -89,6 +90,9 @@ def run(arguments: Sequence[str]) -> int:
     except MemoryError:
         return _fail("not enough memory; try a smaller --batch-size or a shorter input", 1)
     except BrokenPipeError:
+        # Who read the output went away. What Python still holds of it must not be written at exit: that would be a traceback.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         # Typer's own complaints about the command line know how to word themselves, whichever class they have.

@@ -157,29 +157,10 @@ class FaceFormer(nn.Module):
 
         Exactly the published loop: `unfold` of the states is its output. Memory grows by 3 D floats a frame.
         """
-        count, frames, width = heard.shape
-        first = self.style(style)
-        incoming, outgoing = self.motion_in, self.motion_out
-        # summed over N once, in double precision, so that the loop drifts no more than one that unfolds every frame
-        matrix = (incoming.weight.double() @ outgoing.weight.double()).float()
-        offset = (incoming.weight.double() @ outgoing.bias.double() + incoming.bias.double()).float()
-        fixed = offset + first[:, None] + self.position  # (B,period,D): all of a frame's input but what comes from the last one
-        # One row a clip and head; keys stand upright, so that one query against all of them reads memory in order.
-        rows, depth = count * self.heads, width // self.heads
-        keys, values = heard.new_empty(rows, depth, frames), heard.new_empty(rows, frames, depth)
-        ramp = self._ramp(frames).repeat(count, 1)[:, None]  # (BH,1,T)
-        states = heard.new_empty(count, frames, width)
-        for frame in range(frames):
-            if frame:
-                x = functional.linear(states[:, frame - 1], matrix) + fixed[:, frame % self.period]
-            else:
-                x = first + self.position[0]
-            parts = self.past(x).view(count, 3, self.heads, depth)
-            keys[:, :, frame], values[:, frame] = parts[:, 1].reshape(rows, depth), parts[:, 2].reshape(rows, depth)
-            query = parts[:, 0].reshape(rows, 1, depth)
-            scores = torch.baddbmm(ramp[..., frames - 1 - frame :], query, keys[..., : frame + 1], alpha=depth**-0.5)
-            mixed = torch.bmm(torch.softmax(scores, dim=2), values[:, : frame + 1]).view(count, width)
-            states[:, frame] = self._rest(x, mixed, heard[:, frame])
+        loop = Loop(self, style, room=heard.shape[1])
+        states = torch.empty_like(heard)
+        for frame in range(heard.shape[1]):
+            states[:, frame] = loop.step(heard[:, frame])
         return states
 
     @torch.no_grad()
@@ -207,3 +188,64 @@ class FaceFormer(nn.Module):
     @property
     def _attention_drop(self) -> float:
         return self.rate if self.training else 0.0
+
+
+class Loop:
+    """The decoder frame after frame, without a gradient: what it was fed, and keys and values of all that it looks back on."""
+
+    @torch.no_grad()
+    def __init__(self, network: FaceFormer, style: Tensor, *, room: int, longest: int | None = None) -> None:
+        """Begin with style (B,S), with memory for `room` frames that grows when it is full.
+
+        longest: frames to look back on at most; past it the older half is forgotten, which an endless stream needs. None = all.
+        """
+        self.network, self.longest = network, longest
+        incoming, outgoing = network.motion_in, network.motion_out
+        # summed over N once, in double precision, so that the loop drifts no more than one that unfolds every frame
+        self._matrix = (incoming.weight.double() @ outgoing.weight.double()).float()
+        offset = (incoming.weight.double() @ outgoing.bias.double() + incoming.bias.double()).float()
+        self._first = network.style(style)  # (B,D)
+        self._fixed = offset + self._first[:, None] + network.position  # (B,period,D): a frame's input but for the last output
+        self.frame, self._kept = 0, 0
+        self._state: Tensor = self._first
+        self._keys: Tensor
+        self._values: Tensor
+        self._make_room(max(1, room))
+
+    def _make_room(self, room: int) -> None:
+        # One row a clip and head; keys stand upright, so that one query against all of them reads memory in order.
+        count, width = self._first.shape
+        rows, depth = count * self.network.heads, width // self.network.heads
+        keys, values = self._first.new_empty(rows, depth, room), self._first.new_empty(rows, room, depth)
+        if self._kept:
+            keys[..., : self._kept] = self._keys[..., -self._kept :]
+            values[:, : self._kept] = self._values[:, -self._kept :]
+        self._keys, self._values = keys, values
+        self._ramp = self.network._ramp(room).repeat(count, 1)[:, None]  # (BH,1,room)
+
+    @torch.no_grad()
+    def step(self, heard: Tensor) -> Tensor:
+        """The state (B,D) of the next frame, which hears (B,D)."""
+        network, room = self.network, self._keys.shape[2]
+        if self._kept == room:
+            full = self.longest is not None and room >= self.longest
+            self._kept = room // 2 if full else room
+            self._make_room(room if full else min(2 * room, self.longest or 2 * room))
+            room = self._keys.shape[2]
+        count, width = self._first.shape
+        rows, depth = self._keys.shape[:2]
+        if self.frame:
+            x = functional.linear(self._state, self._matrix) + self._fixed[:, self.frame % network.period]
+        else:
+            x = self._first + network.position[0]
+        parts = network.past(x).view(count, 3, network.heads, depth)
+        self._keys[:, :, self._kept] = parts[:, 1].reshape(rows, depth)
+        self._values[:, self._kept] = parts[:, 2].reshape(rows, depth)
+        self._kept += 1
+        query = parts[:, 0].reshape(rows, 1, depth)
+        bias = self._ramp[..., room - self._kept :]
+        scores = torch.baddbmm(bias, query, self._keys[..., : self._kept], alpha=depth**-0.5)
+        mixed = torch.bmm(torch.softmax(scores, dim=2), self._values[:, : self._kept]).view(count, width)
+        self._state = network._rest(x, mixed, heard)
+        self.frame += 1
+        return self._state

@@ -54,8 +54,8 @@ def test_a_single_frame_is_the_bounded_least_squares_answer(monkeypatch: pytest.
     monkeypatch.setattr(coefficients, "ROUNDS", 1)
     motion = posed(1.3 * load_emotions()["happy"][None])
     usable = np.array([name not in LEFT_OUT and np.abs(SHAPES[i]).max() > 0 for i, name in enumerate(ARKIT_NAMES)])
-    matrix = coefficients._rows(SHAPES[usable] / UNIT).T
-    goal = coefficients._rows(motion / UNIT)[0]
+    matrix = coefficients.compared(SHAPES[usable] / UNIT).T
+    goal = coefficients.compared(motion / UNIT)[0]
     full = np.concatenate([matrix, coefficients.EFFORT * np.eye(usable.sum())])
     wanted = lsq_linear(full, np.concatenate([goal, np.zeros(usable.sum())]), bounds=(0, 1), method="bvls").x
     np.testing.assert_allclose(solve(motion)[0, usable], wanted, atol=2e-3)
