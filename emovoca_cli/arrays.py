@@ -27,7 +27,7 @@ LONGEST_HEADER = 1 << 16
 LARGEST_UNPACKED = 1 << 30
 """Bytes that the compressed arrays of one .npz may unpack to; those written here are templates and hierarchies of a few MB."""
 
-IN_MEMORY = 1 << 29
+IN_MEMORY = 1 << 28
 """Bytes of an array that are held in memory; a longer one lies in a file and is mapped: an hour of a face takes 6 GB."""
 
 _LOCAL_HEADER = 30
@@ -64,9 +64,11 @@ def gather(pieces: Iterable[NDArray[np.float32]], shape: tuple[int, ...]) -> NDA
     """
     size = math.prod(shape) * np.dtype(np.float32).itemsize
     if size <= IN_MEMORY:
-        whole, done = np.empty(shape, np.float32), 0
+        whole, done = np.empty(shape, np.float32), 0  # takes no memory until it is written to
         for piece in pieces:
-            if done + len(piece) <= len(whole):
+            if piece.shape == shape and not done:
+                whole = piece
+            elif done + len(piece) <= len(whole):
                 whole[done : done + len(piece)] = piece
             done += len(piece)
         _check_rows(done, shape[0])
