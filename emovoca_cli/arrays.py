@@ -7,9 +7,11 @@ read here (`data/restricted.py` does).
 from __future__ import annotations
 
 import math
+import struct
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -17,13 +19,19 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from emovoca_cli.errors import DataError, UsageError
+from emovoca_cli.errors import DataError, OutputError, UsageError
 
 LONGEST_HEADER = 1 << 16
 """Bytes of an .npy header that are parsed at most; VOCASET's published file has one longer than NumPy's own limit."""
 
 LARGEST_UNPACKED = 1 << 30
 """Bytes that the compressed arrays of one .npz may unpack to; those written here are templates and hierarchies of a few MB."""
+
+IN_MEMORY = 1 << 28
+"""Bytes of an array that are held in memory; a longer one lies in a file and is mapped: an hour of a face takes 6 GB."""
+
+_LOCAL_HEADER = 30
+"""Bytes before the name of a member in a zip file; the last four are the lengths of the name and of what follows it."""
 
 BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 """What NumPy and zipfile raise for bytes that are not what they should be."""
@@ -46,6 +54,42 @@ def map_npy(path: Path) -> NDArray[Any]:
         return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
     except BROKEN as error:
         raise DataError(f"{path} cannot be mapped ({_reason(error)})") from error
+
+
+def gather(pieces: Iterable[NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """One array (T,...) of pieces (t,...) that follow one another: in memory, or in a temporary file and mapped when it is long.
+
+    The file lies where temporary files do (TMPDIR) and is gone with the array. Raises OutputError when it cannot be written and
+    DataError when the pieces are not T rows together.
+    """
+    size = math.prod(shape) * np.dtype(np.float32).itemsize
+    if size <= IN_MEMORY:
+        whole, done = np.empty(shape, np.float32), 0  # takes no memory until it is written to
+        for piece in pieces:
+            if piece.shape == shape and not done:
+                whole = piece
+            elif done + len(piece) <= len(whole):
+                whole[done : done + len(piece)] = piece
+            done += len(piece)
+        _check_rows(done, shape[0])
+        return whole
+    try:
+        with tempfile.TemporaryFile(prefix="emovoca-") as stream:
+            done = 0
+            for piece in pieces:
+                stream.write(np.ascontiguousarray(piece, np.float32).data)
+                done += len(piece)
+            stream.flush()
+            _check_rows(done, shape[0])
+            return np.memmap(stream, np.float32, "r", shape=shape)
+    except OSError as error:
+        place, why = tempfile.gettempdir(), error.strerror or error
+        raise OutputError(f"no room for {size / 1e9:.1f} GB of frames in {place} ({why}); set TMPDIR to a larger disk") from error
+
+
+def _check_rows(came: int, expected: int) -> None:
+    if came != expected:
+        raise DataError(f"{came} rows came in pieces, expected {expected}")
 
 
 def npy_header(stream: IO[bytes], size: int, name: str, *, objects: bool = False) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -133,6 +177,23 @@ class Npz(Mapping[str, NDArray[Any]]):
                 return _read(stream, info.file_size, label)
         except BROKEN as error:
             raise DataError(f"{label} cannot be read ({_reason(error)})") from error
+
+    def long(self, name: str) -> NDArray[Any]:
+        """One array, mapped when it is stored plainly and longer than `IN_MEMORY`, otherwise read; errors as for a look-up."""
+        info = self._members[name]
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size <= IN_MEMORY:
+            return self[name]
+        label = f"{self._name} ({name})"
+        try:
+            with open(self._name, "rb") as stream:
+                stream.seek(info.header_offset)
+                words, extra = struct.unpack("<HH", stream.read(_LOCAL_HEADER)[-4:])
+                start = info.header_offset + _LOCAL_HEADER + words + extra
+                stream.seek(start)
+                shape, fortran, dtype = npy_header(stream, start + info.file_size, label)
+                return np.memmap(self._name, dtype, "r", stream.tell(), shape, "F" if fortran else "C")
+        except (*BROKEN, struct.error) as error:
+            raise DataError(f"{label} cannot be mapped ({_reason(error)})") from error
 
     def __iter__(self) -> Iterator[str]:
         """Names in the file's order."""

@@ -130,7 +130,10 @@ class Clip:
 
     @classmethod
     def load(cls, path: Path) -> Clip:
-        """Read a clip. Raises UsageError for a missing file and DataError for one that is not a clip."""
+        """Read a clip; the vertices of a long one stay in the file and are mapped, not to be written to.
+
+        Raises UsageError for a missing file and DataError for one that is not a clip.
+        """
         if not path.is_file():
             raise UsageError(f"{path} does not exist; give a clip made by `emovoca animate --out clip.npz`")
         try:
@@ -140,7 +143,7 @@ class Clip:
                         f"{path} has clip schema {int(data['schema'])}, this version reads up to {CLIP_SCHEMA}; update emovoca"
                     )
                 return cls(
-                    vertices=data["vertices"],
+                    vertices=data.long("vertices"),
                     faces=data["faces"],
                     template=data["template"],
                     landmarks=data["landmarks"],

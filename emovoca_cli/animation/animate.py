@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,9 @@ import numpy as np
 from emovoca_cli import __version__
 from emovoca_cli.animation.cues import parse_timeline
 from emovoca_cli.animation.track import TRANSITION, Timeline
+from emovoca_cli.arrays import IN_MEMORY, gather
 from emovoca_cli.audio.io import frame_count, load_speech
+from emovoca_cli.constants import LANDMARKS, SAMPLE_RATE
 from emovoca_cli.errors import EmovocaError, UsageError
 from emovoca_cli.files import hash_file
 from emovoca_cli.generators.load import SpeechGenerator
@@ -21,6 +25,13 @@ from emovoca_cli.mesh.landmarks import landmark_points
 from emovoca_cli.types import Clip, Float
 
 FPS_RANGE = (1.0, 240.0)
+
+BLOCK, CONTEXT = 600, 30
+"""Frames that a long clip is unfolded in at once, and those around them that are unfolded along: a rig's coefficients are steadied
+over their neighbours."""
+
+BATCH_SECONDS = 900.0
+"""Speech that is read before it is put through the first network, whatever the batch size: memory is for one long recording."""
 
 BATCH_SIZE = 8
 """Recordings read and put through E-S2L together when nothing is said."""
@@ -73,18 +84,22 @@ def animate_many(
 
 
 def _each(plan: _Plan, speeches: Sequence[Path], batch_size: int) -> Iterator[tuple[Path, Clip | EmovocaError]]:
-    for start in range(0, len(speeches), batch_size):
+    waiting = deque(speeches)
+    while waiting:
         read: dict[Path, Float | EmovocaError] = {}
-        for path in speeches[start : start + batch_size]:
+        seconds = 0.0
+        while waiting and len(read) < batch_size and seconds < BATCH_SECONDS:
+            path = waiting.popleft()
             try:
-                read[path] = load_speech(path)
+                samples = read[path] = load_speech(path)
+                seconds += len(samples) / SAMPLE_RATE
             except EmovocaError as error:
                 read[path] = error
         good = {path: samples for path, samples in read.items() if not isinstance(samples, EmovocaError)}
         moved = plan.generator.motion_of_many([plan.conditioned(samples) for samples in good.values()])
         motions = dict(zip(good, moved, strict=True))
-        for path, samples in read.items():
-            yield path, samples if isinstance(samples, EmovocaError) else plan.clip(path, samples, motions[path])
+        for path, found in read.items():
+            yield path, found if isinstance(found, EmovocaError) else plan.clip(path, found, motions[path])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +140,23 @@ class _Plan:
         times = np.arange(self.generator.frames(samples)) / self.generator.fps
         return (samples, *self.timeline.sample(times, self.generator.emotions).conditions())
 
+    def _unfold(self, motion: Float) -> tuple[Float, Float]:
+        """Vertices (T,V,3) and landmarks (T,68,3) in metres of motion (T,...): at once, or block by block and mapped when long."""
+        template, frames = self.generator.template, len(motion)
+        shape = (frames, len(template.vertices), 3)
+        block = frames if math.prod(shape) * self.rest.itemsize <= IN_MEMORY else BLOCK
+        landmarks = np.empty((frames, LANDMARKS, 3), np.float32)
+
+        def blocks() -> Iterator[Float]:
+            for start in range(0, frames, block):
+                first, end = max(0, start - CONTEXT), min(frames, start + block)
+                vertices = self.generator.vertices(motion[first : end + CONTEXT])[start - first : end - first]
+                vertices += self.rest
+                landmarks[start:end] = landmark_points(vertices, template.faces, template.landmark_faces, template.landmark_weights)
+                yield vertices
+
+        return gather(blocks(), shape), landmarks
+
     def clip(self, speech: Path, samples: Float, motion: Float) -> Clip:
         """The clip of predicted motion (T,...) at the generator's frame rate."""
         template, rate = self.generator.template, self.rate
@@ -132,8 +164,7 @@ class _Plan:
         if rate != self.generator.fps:
             motion = retime(motion, times * self.generator.fps)
         track = self.timeline.sample(times, self.generator.emotions)
-        vertices = self.generator.vertices(motion)
-        vertices += self.rest
+        vertices, landmarks = self._unfold(motion)
         said = {
             "emovoca": __version__,
             "speech": {"path": str(speech), "sha256": hash_file(speech)},
@@ -145,7 +176,7 @@ class _Plan:
             vertices=vertices,
             faces=template.faces,
             template=self.rest.astype(np.float32),
-            landmarks=landmark_points(vertices, template.faces, template.landmark_faces, template.landmark_weights),
+            landmarks=landmarks,
             fps=rate,
             emotion_names=track.names,
             emotion=track.emotion,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from emovoca_cli.animation.lids import Lids, landmark_lids
 from emovoca_cli.animation.rhythm import Life, draw_life
 from emovoca_cli.animation.track import ease
+from emovoca_cli.arrays import gather
 from emovoca_cli.mesh.gaze import eye_turns
 from emovoca_cli.mesh.landmarks import EYE_CORNERS, GAZE_DEGREES, eye_distance, landmark_points
 from emovoca_cli.mesh.regions import EYES
@@ -18,6 +20,8 @@ from emovoca_cli.types import Clip, Float, MeshTemplate
 Array = NDArray[np.float64]
 
 CHIN, JAW_ANGLES = 8, (4, 12)
+BLOCK = 600
+"""Frames that are worked on at once."""
 PIVOT_DEPTH = 0.6
 """Top of the spine behind the outer eye corners, as a share of their distance; its height is that of the jaw's angles."""
 NECK_LEAST = 0.3
@@ -36,21 +40,31 @@ def add_life(clip: Clip, template: MeshTemplate, speech: Float, *, seed: int, li
 def with_life(clip: Clip, template: MeshTemplate, life: Life, *, lids: Lids) -> Clip:
     """The clip with layers (T frames) laid over it: lids first, then the head with all that is on it."""
     rest = landmark_points(clip.template, template.faces, template.landmark_faces, template.landmark_weights)
-    vertices = clip.vertices.copy()
+    landmarks = np.empty_like(clip.landmarks)
     # An eye that an emotion narrows has less way to go: a whole blink would take the lids past each other.
     shut = life.blink[:, None] * openness(clip.landmarks, rest)
-    for side in range(2):
-        _add(vertices, lids.blink[side], shut[:, side])
-        _add(vertices, lids.arc[side], 4 * shut[:, side] * (1 - shut[:, side]))
-        _add(vertices, lids.look[side], np.maximum(life.gaze * (-1, 1)[side], 0) / GAZE_DEGREES)
-    for eye in lids.eyes:
-        vertices[:, eye] += eye_turns(clip.template[eye], life.gaze).astype(np.float32)
-    turn_head(vertices, life.head, *head_motion(clip.template, rest))
+    shares, pivot = head_motion(clip.template, rest)
+
+    def blocks() -> Iterator[Float]:
+        for start in range(0, clip.frames, BLOCK):
+            part = slice(start, start + BLOCK)
+            vertices = np.array(clip.vertices[part])
+            for side in range(2):
+                _add(vertices, lids.blink[side], shut[part, side])
+                _add(vertices, lids.arc[side], 4 * shut[part, side] * (1 - shut[part, side]))
+                _add(vertices, lids.look[side], np.maximum(life.gaze[part] * (-1, 1)[side], 0) / GAZE_DEGREES)
+            for eye in lids.eyes:
+                vertices[:, eye] += eye_turns(clip.template[eye], life.gaze[part]).astype(np.float32)
+            turn_head(vertices, life.head[part], shares, pivot)
+            landmarks[part] = landmark_points(vertices, template.faces, template.landmark_faces, template.landmark_weights)
+            yield vertices
+
+    vertices = gather(blocks(), clip.vertices.shape)
     said = {"seed": life.seed, "layers": ["blinks", "gaze", "head"], "blinks": [round(at, 3) for at in life.blinks]}
     return replace(
         clip,
         vertices=vertices,
-        landmarks=landmark_points(vertices, template.faces, template.landmark_faces, template.landmark_weights),
+        landmarks=landmarks,
         provenance={**clip.provenance, "life": said},
     )
 

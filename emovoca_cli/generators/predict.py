@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from emovoca_cli.audio.features import SpeechEncoder, speech_encoder
 from emovoca_cli.audio.io import frame_count
+from emovoca_cli.audio.windows import join, windows
 from emovoca_cli.config.generators import S2DConfig, S2LConfig
 from emovoca_cli.config.load import with_values
 from emovoca_cli.constants import INTENSITIES, LANDMARKS
@@ -19,7 +20,6 @@ from emovoca_cli.errors import CheckpointError, UsageError
 from emovoca_cli.generators.own_speech import own_encoder
 from emovoca_cli.generators.s2d import S2D
 from emovoca_cli.generators.s2l import ES2L
-from emovoca_cli.generators.windows import join, windows
 from emovoca_cli.mesh.hierarchy import Hierarchy
 from emovoca_cli.runtime.checkpoint import CONFIG, HIERARCHY, TEMPLATE, Checkpoint, checkpoint_hash, load_checkpoint
 from emovoca_cli.types import Float, MeshTemplate

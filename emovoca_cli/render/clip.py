@@ -94,8 +94,8 @@ def render_clip(
     Raises UsageError, TopologyError, DataError (not finite), DeviceError (a frame cannot be drawn or is empty), OutputError.
     """
     width, height = _size(size)
-    if not np.isfinite(clip.vertices).all():
-        frame = int(np.flatnonzero(~np.isfinite(clip.vertices).all(axis=(1, 2)))[0])
+    # frame by frame, as a long clip lies in a file
+    if (frame := next((index for index, skin in enumerate(clip.vertices) if not np.isfinite(skin).all()), None)) is not None:
         raise DataError(f"frame {frame} of the clip holds numbers that are not finite; nothing was drawn")
     if clip.faces.shape != template.faces.shape or not np.array_equal(clip.faces, template.faces):
         raise TopologyError(f"the clip has other faces than {template.name}; give the template it was made with")

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from emovoca_cli.audio import wav2vec2
 from emovoca_cli.audio.features import speech_encoder
 from emovoca_cli.errors import UsageError
+from emovoca_cli.types import Float
 
 pytestmark = pytest.mark.unit
 
@@ -84,3 +87,27 @@ def test_logmel_loads_neither_torch_nor_transformers() -> None:
         "print('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_a_minute_in_windows_is_near_one_pass(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    loud = 0.1 + np.repeat(rng.uniform(size=160), 4000)  # syllables: what a window normalises over is alike everywhere
+    speech = (loud * rng.normal(size=len(loud))).astype(np.float32)  # 40 s
+    encoder = speech_encoder(f"wav2vec2:{tiny}")
+    heard: list[int] = []
+    whole_context = wav2vec2.Wav2Vec2._context
+
+    def count(self: wav2vec2.Wav2Vec2, wave: Float, places: NDArray[np.float64]) -> Float:
+        heard.append(len(places))
+        return whole_context(self, wave, places)
+
+    monkeypatch.setattr(wav2vec2.Wav2Vec2, "_context", count)
+    cut = encoder.encode(speech, 30.0, 1200)
+    assert cut.shape == (1200, 16)
+    assert heard == [900, 900]
+    monkeypatch.setattr(wav2vec2, "WINDOW_SECONDS", 60.0)
+    whole = encoder.encode(speech, 30.0, 1200)
+    assert heard[2:] == [1200]
+    error = np.sqrt(((cut - whole) ** 2).mean(axis=1))  # the features' own deviation is 1
+    assert error.max() < 0.1, error.max()
+    assert not np.array_equal(cut, whole), "two passes cannot be one"

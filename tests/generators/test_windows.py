@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emovoca_cli.audio.windows import join, windows
 from emovoca_cli.errors import UsageError
 from emovoca_cli.generators import predict
 from emovoca_cli.generators.predict import S2LModel
-from emovoca_cli.generators.windows import join, windows
 
 from .test_s2l import model as network
 
