@@ -220,7 +220,7 @@ _generator(
     _s2l,
     """Train E-S2L: speech, emotion and intensity to the motion of 68 landmarks (paper section 4.2).
 
-Presets: demo (log-mel, what ships), paper (wav2vec 2.0), tiny (tests).\n
+Presets: demo (log-mel, what ships), paper (wav2vec 2.0), release (the authors' sizes and loss weights), tiny (tests).\n
 Examples:\n
   emovoca train s2l --data emovoca-data/emovoca-v2\n
   accelerate launch --num_processes 4 -m emovoca_cli train s2l --set mixed_precision=bf16 --set ema=0.999""",
@@ -230,7 +230,7 @@ _generator(
     _s2d,
     """Train S2D: the motion of 68 landmarks to the motion of the whole mesh (paper section 4.2).
 
-Presets: demo (what ships), paper (the release's sizes), tiny (tests).\n
+Presets: demo (what ships), paper or release (the authors' sizes), tiny (tests).\n
 Example: emovoca train s2d --data emovoca-data/emovoca-v2""",
 )
 _generator(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def import_s2d(
     CheckpointError, OutputError.
     """
     levels = with_dummies(hierarchy, finest=False)
-    config = s2d_preset("paper")
+    config = s2d_preset("release")
     model = S2D(config, hierarchy=levels)
     names = {
         **convolutions("decoder.convolutions", "dconv", len(config.filters) - 1),
@@ -67,8 +66,7 @@ def import_s2l(state: TorchState, out: Path, *, wav2vec2_config: Path | None = N
     wav2vec2_config: JSON of transformers that describes it, default wav2vec2-base. Raises UsageError, DataError, CheckpointError,
     OutputError.
     """
-    base = s2l_preset("paper")
-    config = replace(base, speech_dim=base.hidden, embedding=base.hidden, label_bias=True)
+    config = s2l_preset("release")
     channels = state.shapes.get("audio_mapper.weight", (0, 768))[-1]
     model = ES2L(config, speech_channels=channels, emotions=len(EMOTIONS_V2))
     names = {

@@ -181,3 +181,13 @@ def test_demo_size() -> None:
     network = ES2L(S2LConfig(), speech_channels=320, emotions=11)
     assert sum(weight.numel() for weight in network.parameters()) < 2_000_000
     assert np.isfinite(network.scale.item())
+
+
+def test_the_release_preset_has_the_sizes_of_the_authors_code() -> None:
+    network = ES2L(s2l_preset("release"), speech_channels=768, emotions=11)
+    shapes = {name: tuple(value.shape) for name, value in network.named_parameters()}
+    found = sorted(shape for name, shape in shapes.items() if "lstm" not in name)
+    assert found == sorted([(32, 768), (32,), (32, 11), (32,), (32, 3), (32,), (204, 64), (204,)])
+    assert shapes["lstm.weight_ih_l0"] == (4 * 32, 96)
+    assert shapes["lstm.weight_ih_l6_reverse"] == (4 * 32, 64)
+    assert not any("l7" in name for name in shapes)
