@@ -31,7 +31,8 @@ def push(
 
     reporter = Reporter(json_output=json, quiet=quiet)
     place = send(folder, name, to=to, private=private)
-    reporter.say(f"sent {name} to {place}; use it with --model {name}")
+    stand_in = f" and EMOVOCA_HUB={to}" if to is not None else ""
+    reporter.say(f"sent {name} to {place}; use it with --model {name}{stand_in}")
     reporter.result({"name": name, "to": place})
 
 

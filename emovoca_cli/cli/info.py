@@ -100,7 +100,9 @@ def _folder(manifest: dict[str, Any]) -> dict[str, Any]:
     }
     if "clips" in manifest:
         facts["clips"] = len(manifest["clips"])
-    return facts | {"licence": manifest.get("licence", "unknown"), "provenance": manifest.get("provenance", {})}
+    # A dataset's origin is the stores and the mixer that it was built from.
+    origin = manifest.get("provenance") or manifest.get("sources", {})
+    return facts | {"licence": manifest.get("licence", "unknown"), "provenance": origin}
 
 
 def _model(path: str) -> dict[str, Any]:

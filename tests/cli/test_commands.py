@@ -176,6 +176,12 @@ def test_info_of_a_data_folder_says_the_licence_once(here: Path, capsys: pytest.
     assert answer(capsys, "info", "data")["licence"] == "mine; another's"
 
 
+def test_info_of_a_dataset_says_from_what_it_was_built(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sources = {part: {"hash": f"{part} hash", "licence": "mine"} for part in ("talk", "expression")}
+    write_json(here / "made" / "manifest.json", {"kind": "dataset", "licence": "mine", "sources": sources})
+    assert answer(capsys, "info", "made")["provenance"] == sources
+
+
 def test_info_of_built_in_models(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("desd", "s2l", "s2d"):
         about = answer(capsys, "info", name)

@@ -35,7 +35,9 @@ def test_a_model_goes_to_the_hub_and_back_without_what_could_run(
     (model / "training" / "state.safetensors").write_bytes(b"large")
     (model / "evil.pkl").write_bytes(b"cos\nsystem\n")
     assert run(["push", str(model), "anna/toy", "--to", str(tmp_path / "hub"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "anna/toy"
+    said = capsys.readouterr()
+    assert json.loads(said.out)["name"] == "anna/toy"
+    assert f"{ENVIRONMENT}={tmp_path / 'hub'}" in said.err.replace("\n", "")
     sent = tmp_path / "hub" / "anna" / "toy"
     assert sorted(path.name for path in sent.iterdir()) == ["README.md", "config.json", "model.safetensors", "report.json"]
     card = (sent / CARD).read_text(encoding="utf-8")
