@@ -10,6 +10,7 @@ import typer
 from emovoca_cli.cli.options import Json, Quiet
 
 STORES = ("talk", "expression")
+PAIR = ("s2l", "s2d")
 
 
 def info(
@@ -37,6 +38,7 @@ def describe(path: str) -> dict[str, Any]:
     from emovoca_cli.data.folder import MANIFEST
     from emovoca_cli.errors import UsageError
     from emovoca_cli.files import read_json
+    from emovoca_cli.runtime.checkpoint import CONFIG
 
     place = Path(path)
     if place.is_dir() and (place / MANIFEST).is_file():
@@ -48,6 +50,10 @@ def describe(path: str) -> dict[str, Any]:
             **stores,
             "licence": "; ".join(dict.fromkeys(str(store["licence"]) for store in stores.values())),
         }
+    pair = [part for part in PAIR if (place / part / CONFIG).is_file()]
+    if len(pair) == len(PAIR):
+        models = {part: _model(str(place / part)) for part in pair}
+        return {"kind": "generator", **models, "licence": "; ".join(dict.fromkeys(str(one["licence"]) for one in models.values()))}
     if place.suffix == ".npz" and place.is_file():
         return _clip(place)
     if place.is_file():

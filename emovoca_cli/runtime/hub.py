@@ -53,7 +53,7 @@ def model_card(folder: Path, name: str) -> str:
         if not isinstance(head, dict) or not {"kind", "licence", "files"} <= set(head):
             raise DataError(f"{place / CONFIG} is not the config of an emovoca model; train it again")
     licences = list(dict.fromkeys(str(head["licence"]) for head in heads.values()))
-    known = len(licences) == 1 and licences[0].lower() == "mit"
+    known = all(re.fullmatch(r"mit( \([^()]*\))?", licence, re.IGNORECASE) for licence in licences)
     lines = [
         "---",
         f"license: {'mit' if known else 'other'}",

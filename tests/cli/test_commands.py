@@ -183,10 +183,13 @@ def test_info_of_a_dataset_says_from_what_it_was_built(here: Path, capsys: pytes
 
 
 def test_info_of_built_in_models(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("desd", "s2l", "s2d"):
+    for name in ("desd", "s2l", "s2d", "faceformer"):
         about = answer(capsys, "info", name)
         assert about["kind"] == f"model {name}"
         assert about["licence"]
+    both = answer(capsys, "info", str(ROOT / "emovoca_cli" / "assets"))
+    assert both["kind"] == "generator"
+    assert [both[part]["kind"] for part in ("s2l", "s2d")] == ["model s2l", "model s2d"]
 
 
 def test_the_example_meshes_are_what_their_script_writes(here: Path) -> None:

@@ -68,6 +68,10 @@ def test_a_pair_travels_as_two_folders(tmp_path: Path, monkeypatch: pytest.Monke
     save(tmp_path / "pair" / "s2d", kind="s2d")
     card = model_card(tmp_path / "pair", "anna/pair")
     assert "license: other" in card
+    save(tmp_path / "demo", licence="MIT (emovoca demo corpus)")
+    assert "license: mit" in model_card(tmp_path / "demo", "anna/demo")
+    save(tmp_path / "mixed", licence="MIT (emovoca demo corpus); CC BY-NC 4.0")
+    assert "license: other" in model_card(tmp_path / "mixed", "anna/mixed")
     assert "CC BY-NC 4.0; MIT" in card
     assert card.index("## s2l (s2l/)") < card.index("## s2d (s2d/)")
     push(tmp_path / "pair", "anna/pair", to=tmp_path / "hub")
