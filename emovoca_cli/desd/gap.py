@@ -23,7 +23,7 @@ STRENGTHS = (0.5, 1.5)
 """Range that the strength of the emotion is drawn from, 1 is its own: what intensities 1 to 3 are."""
 
 MOUTH_SHARE = 0.6
-"""What a speaking mouth keeps of an emotion's motion: what artists leave of it on a rig, and the demo corpus' own rule."""
+"""What a speaking mouth keeps of an emotion's motion: the rule of the demo corpus (`demo/entangle.py`), for the corners."""
 
 LIP_PAIRS = (*INNER_LIP_PAIRS, (50, 58), (51, 57), (52, 56))
 """Landmarks of the upper and the lower lip that lie over each other; the emotion moves their middle."""
